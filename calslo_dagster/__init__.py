@@ -1,0 +1,3 @@
+"""Service level objectives for the calibration of production models."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,33 @@
+"""The errors a caller can act on; each message names the thing, the value and the way out.
+
+CalsloError
+├── SettingsError     calslo.yaml or an environment variable is wrong
+├── SourceError       a log, label feed or table cannot be read as configured
+├── SnapshotError     snapshots are missing, of another grid, or would overflow
+├── StoreError        the state store is absent, out of date or busy
+└── PluginError       a user's SLO module or entry point does not load
+"""
+
+
+class CalsloError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class SettingsError(CalsloError):
+    """The settings are wrong; carries every mistake found, one per line."""
+
+
+class SourceError(CalsloError):
+    """A unit of input cannot be read as configured."""
+
+
+class SnapshotError(CalsloError):
+    """Snapshots cannot be combined or do not exist."""
+
+
+class StoreError(CalsloError):
+    """The state store cannot serve the request."""
+
+
+class PluginError(CalsloError):
+    """A user's SLO does not load."""

@@ -1,0 +1,194 @@
+"""What a service level objective is, what it may look at, and what a measurement of it says."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from calslo_dagster.stats.estimate import Estimate
+from calslo_dagster.stats.snapshot import Snapshot
+
+EVERYTHING = "*"
+
+
+class Cadence(StrEnum):
+    """How often an SLO is measured."""
+
+    MINUTE = "minute"
+    WEEKLY = "weekly"
+
+
+class Verdict(StrEnum):
+    """The outcome of one measurement."""
+
+    MEETING = "meeting"
+    WARNING = "warning"
+    BREACHED = "breached"
+    UNKNOWN = "unknown"
+    ERROR = "error"
+    EXCLUDED = "excluded"
+
+
+class Operator(StrEnum):
+    """How a value is compared with its limit."""
+
+    AT_MOST = "<="
+    BELOW = "<"
+    AT_LEAST = ">="
+    ABOVE = ">"
+    EQUAL = "=="
+    WITHIN = "within"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What was fitted: one calibrator version of one model, for one slice (`*` for all).
+
+    edges: bin edges of the fit, ascending from 0 to 1, length K + 1; fit_counts: events per bin at fit, length K
+    (the fit mask: a bin with 0 has no support); c_hat: the constant of the ECE bound found at fit.
+    """
+
+    version: str
+    model: str
+    slice: str = EVERYTHING
+    alpha: float | None = None
+    bins: int | None = None
+    c_hat: float | None = None
+    edges: tuple[float, ...] = ()
+    fit_counts: tuple[int, ...] = ()
+    mask_id: str | None = None
+    fitted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an SLI may look at: one slice over one window.
+
+    current: the window; baseline: the window before it, for weekly comparisons; expected: the manifests of the
+    calibrator versions seen, keyed by version.
+    """
+
+    current: Snapshot
+    baseline: Snapshot | None = None
+    expected: Mapping[str, Manifest] = field(default_factory=dict)
+    baseline_expected: Mapping[str, Manifest] = field(default_factory=dict)
+
+
+Bound = float | tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits one measurement is judged by, in the unit of the value; None means there is no such limit."""
+
+    fail: Bound | None
+    warn: Bound | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """The promise: exactly one of the operators with its fail limit, and an optional warn limit of the same kind.
+
+    `computed` replaces both limits by a function of the evidence, for limits that depend on the number of events;
+    the operator's own limit then documents the floor.
+    """
+
+    at_most: float | None = None
+    below: float | None = None
+    at_least: float | None = None
+    above: float | None = None
+    equal: float | None = None
+    within: tuple[float, float] | None = None
+    warn: Bound | None = None
+    computed: Callable[[Evidence], Limits] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an objective without exactly one operator."""
+        if len(self._given()) != 1:
+            raise ValueError(f"an objective names exactly one of at_most, below, at_least, above, equal, within: {self}")
+
+    def _given(self) -> list[tuple[Operator, Bound]]:
+        named = zip(Operator, (self.at_most, self.below, self.at_least, self.above, self.equal, self.within), strict=True)
+        return [(operator, bound) for operator, bound in named if bound is not None]
+
+    @property
+    def operator(self) -> Operator:
+        """The operator that was named."""
+        return self._given()[0][0]
+
+    @property
+    def limit(self) -> Bound:
+        """The fail limit that was named."""
+        return self._given()[0][1]
+
+    def limits(self, evidence: Evidence) -> Limits:
+        """Return the limits for this evidence."""
+        return self.computed(evidence) if self.computed else Limits(fail=self.limit, warn=self.warn)
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Other limits for the slices (shell pattern, `*` for all) of the models (shell pattern) it names."""
+
+    fail: Bound | None = None
+    warn: Bound | None = None
+    slices: str = EVERYTHING
+    models: str = EVERYTHING
+
+
+@dataclass(frozen=True, slots=True)
+class SLO:
+    """One service level objective; one file each.
+
+    sli: measures the evidence; window: how far back it looks (weekly SLOs look at one ISO week and the one before);
+    min_events: fewer events than this in the estimate are `unknown`; target: share of windows that must meet it;
+    needs: canonical input columns the SLI rests on; runbook: what to do first when it is breached, one paragraph;
+    open_after / close_after: consecutive breached / met windows that open / close a breach.
+    """
+
+    name: str
+    title: str
+    sli: Callable[[Evidence], Estimate]
+    objective: Objective
+    window: timedelta = timedelta(hours=24)
+    cadence: Cadence = Cadence.MINUTE
+    min_events: int = 1
+    target: float = 0.99
+    unit: str = "ratio"
+    needs: frozenset[str] = frozenset()
+    description: str = ""
+    runbook: str = ""
+    owner: str = ""
+    open_after: int = 1
+    close_after: int = 2
+    slices: str = EVERYTHING
+    overrides: tuple[Override, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One SLO of one slice over one window, judged.
+
+    `window_end` is on the SLO's grid and identifies the row together with `slo` and `slice`; `is_final` says that
+    the watermark had passed it, so that only late data can still change it.
+    """
+
+    slo: str
+    slice: str
+    model: str
+    window_start: datetime
+    window_end: datetime
+    value: float | None
+    threshold: Bound | None
+    warn_threshold: Bound | None
+    low: float | None
+    high: float | None
+    events: int
+    labeled: int
+    verdict: Verdict
+    reason: str
+    is_final: bool = True
+    watermark: datetime | None = None
+    definition_hash: str = ""
+    code_version: str = ""
+    run_id: str = ""
