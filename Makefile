@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo dev test check benchmark lock clean
+.PHONY: demo dev test check benchmark docs pictures lock clean
 
 demo: $(READY)
 	$(BIN)/calslo demo
 
-dev: $(READY)
-	$(BIN)/calslo demo --serve
+# The Dagster UI with daemon and running schedules, on the home that the demo left.
+dev: .calslo/calslo.yaml
+	$(BIN)/dagster dev -h 127.0.0.1
+
+.calslo/calslo.yaml: | $(READY)
+	$(BIN)/calslo demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -24,6 +28,14 @@ check: $(READY)
 
 benchmark: $(VENV)/.ready-benchmark
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=.benchmarks/latest.json
+
+# The reference pages, written from the code; a test says when they are out of date.
+docs: $(READY)
+	$(BIN)/python docs/make_reference.py
+
+# From the demo's home; the screenshots need Chromium.
+pictures: .calslo/calslo.yaml
+	$(BIN)/python docs/make_pictures.py
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "calslo_dagster needs Python 3.11 or newer; run: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
@@ -39,7 +51,7 @@ $(VENV)/.ready-benchmark: $(READY)
 
 lock:
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --all-extras --no-extra benchmark --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra test --universal --python-version 3.11 \
 		--generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock
 
 clean:
