@@ -8,8 +8,10 @@ from typing import Self
 class Estimate:
     """One measured number.
 
-    `value` is None when nothing could be measured, and `reason` then says why. `low` and `high` bound a two-sided
-    interval in the unit of the value; `events` counts the events that entered it.
+    `value` is None when nothing could be measured, and `reason` then says why; otherwise it is empty or names the part
+    that decided. `low` and `high` bound a two-sided
+    interval in the unit of the value, None where the data bound nothing on that side; `events` counts the events that
+    entered it; `standard_error` is in the unit of the value, None where the sums do not give it.
     """
 
     value: float | None
@@ -17,6 +19,7 @@ class Estimate:
     high: float | None = None
     events: int = 0
     reason: str = ""
+    standard_error: float | None = None
 
     @classmethod
     def missing(cls, reason: str, events: int = 0) -> Self:

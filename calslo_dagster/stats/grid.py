@@ -6,7 +6,7 @@ Only multiplication by powers of two and `1 - s` for s >= 0.5 occur, both exact,
 """
 
 from functools import cache
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ SPLIT_BASE: Final = 60
 NULL, NAN, BELOW, ABOVE, INFINITE = -1, -2, -3, -4, -5
 INVALID_BINS: Final = {"null": NULL, "nan": NAN, "below": BELOW, "above": ABOVE, "infinite": INFINITE}
 
+_Item = TypeVar("_Item", np.float64, np.int64)
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -31,7 +32,7 @@ def lower_half_edges() -> Floats:
     """Return the 193 edges of the cells below one half, shape (193,), from 0.0 to 0.5."""
     first = np.arange(SUB_BINS) / 65536.0
     octaves = [(1.0 + np.arange(SUB_BINS) / SUB_BINS) * 2.0 ** -(o + 1) for o in range(OCTAVES - 1, 0, -1)]
-    return np.concatenate([first, *octaves, [0.5]])
+    return _frozen(np.concatenate([first, *octaves, [0.5]]))
 
 
 @cache
@@ -48,7 +49,7 @@ def cell_splits() -> Floats:
         cell = int(cells_of(np.array([point]))[0])
         if point != 0.5 and (cell >= CELLS_PER_HALF or point != edges[cell]):
             splits[cell] = point
-    return splits
+    return _frozen(splits)
 
 
 def cells_of(scores: Floats) -> Ints:
@@ -64,7 +65,13 @@ def cells_of(scores: Floats) -> Ints:
 
 
 def fine_bins(scores: Floats) -> Ints:
-    """Return the fine bin of each score in [0, 1]: `2 * cell + (score >= split)`, shape of `scores`."""
+    """Return the fine bin of each score: `2 * cell + (score >= split)`, shape of `scores`.
+
+    Raises ValueError for scores that are not within [0, 1].
+    """
+    outside = ~((scores >= 0.0) & (scores <= 1.0))
+    if outside.any():
+        raise ValueError(f"scores must lie in [0, 1], got {scores[outside][0]}")
     cells = cells_of(scores)
     return 2 * cells + (scores >= cell_splits()[cells])
 
@@ -76,7 +83,7 @@ def bin_bounds() -> tuple[Floats, Floats]:
     lower = np.concatenate([low_edges[:-1], 1.0 - low_edges[:0:-1]])
     upper = np.concatenate([low_edges[1:], 1.0 - low_edges[-2::-1]])
     split = np.minimum(np.maximum(cell_splits(), lower), upper)
-    return np.stack([lower, split], 1).ravel(), np.stack([split, upper], 1).ravel()
+    return _frozen(np.stack([lower, split], 1).ravel()), _frozen(np.stack([split, upper], 1).ravel())
 
 
 @cache
@@ -92,4 +99,10 @@ def equal_width_bins(count: int) -> Ints:
     split = np.repeat(cell_splits(), 2)
     second = np.arange(FINE_BINS) % 2 == 1
     anchor = np.where(second & (split <= 1.0), split, (lower + upper) / 2)
-    return np.searchsorted(inner, anchor, side="right").astype(np.int64)
+    return _frozen(np.searchsorted(inner, anchor, side="right").astype(np.int64))
+
+
+def _frozen(array: NDArray[_Item]) -> NDArray[_Item]:
+    """Return the array after forbidding writes to it: all callers share what a cache holds."""
+    array.flags.writeable = False
+    return array

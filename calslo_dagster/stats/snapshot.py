@@ -4,13 +4,14 @@ All sums are int64 fixed point, `floor(x * scale + 0.5)` per event, so a merge i
 events carry `lab`; with weight w, score s, label y: ws = sum w*s, wss = sum w*s*s, wsy = sum w*s*y, and so on.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calslo_dagster.errors import SnapshotError
 from calslo_dagster.stats import grid
 
 _K = TypeVar("_K")
@@ -69,7 +70,7 @@ class Snapshot:
 
     totals: shape (len(TOTAL_SUMS),); cells: shape (len(CELL_SUMS), 768), valid scores only; latency: shape
     (1200,), events per log bucket with upper bound LATENCY_GAMMA ** index microseconds; masks: (calibrator version,
-    mask id) to events; versions: calibrator version to events.
+    mask id) to events; versions: calibrator version to events; is_restricted: `above` or `below` cut off a part.
     """
 
     totals: Ints = field(default_factory=_zeros(len(TOTAL_SUMS)))
@@ -77,6 +78,7 @@ class Snapshot:
     latency: Ints = field(default_factory=_zeros(LATENCY_BUCKETS))
     masks: dict[tuple[str, str], int] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
+    is_restricted: bool = False
 
     def count(self, name: str) -> int:
         """Return the count `name` as an integer."""
@@ -88,13 +90,20 @@ class Snapshot:
 
     def cell(self, name: str) -> Floats:
         """Return the cell sums `name` in their own unit, shape (768,)."""
-        return self.cells[_CELL_AT[name]] / scale_of(name)
+        sums: Floats = self.cells[_CELL_AT[name]] / scale_of(name)
+        return sums
+
+    def cell_fixed(self, name: str) -> Ints:
+        """Return the cell sums `name` as they are stored, shape (768,)."""
+        sums: Ints = self.cells[_CELL_AT[name]]
+        return sums
 
     def cell_counts(self, name: str) -> Ints:
         """Return the cell counts `n` or `n_lab` as integers, shape (768,)."""
         if name not in COUNTS:
             raise ValueError(f"{name} is a fixed-point sum, not a count; use cell({name!r})")
-        return self.cells[_CELL_AT[name]]
+        counts: Ints = self.cells[_CELL_AT[name]]
+        return counts
 
     @property
     def events(self) -> int:
@@ -112,31 +121,68 @@ class Snapshot:
         return sum(self.count(reason) for reason in BAD_SCORE_REASONS)
 
     def above(self, score: float) -> Self:
-        """Return the part of the snapshot with scores at or above `score`; only cells are restricted, not totals."""
+        """Return the part of the snapshot with scores at or above `score`; exact for multiples of 1/60 below 1.
+
+        Only sums that the cells hold can be restricted: totals that they do not give are zero in the part, as if
+        unknown, and masks and versions are those of the whole.
+        """
         return self._cells_where(grid.bin_bounds()[0] >= score)
 
     def below(self, score: float) -> Self:
-        """Return the part of the snapshot with scores below `score`; only cells are restricted, not totals."""
+        """Return the part of the snapshot with scores below `score`; the other half of `above`."""
         return self._cells_where(grid.bin_bounds()[0] < score)
 
     def _cells_where(self, keep: NDArray[np.bool_]) -> Self:
         cells = np.where(keep, self.cells, 0)
-        return type(self)(self.totals, cells, self.latency, self.masks, self.versions)
+        return type(self)(
+            totals=_totals_of(cells), cells=cells, masks=self.masks, versions=self.versions, is_restricted=True
+        )
 
     def __add__(self, other: Self) -> Self:
         """Return the snapshot of both together; exact."""
         return type(self)(
-            self.totals + other.totals,
-            self.cells + other.cells,
-            self.latency + other.latency,
+            _added([self.totals, other.totals]),
+            _added([self.cells, other.cells]),
+            _added([self.latency, other.latency]),
             _sum_counts((self.masks, other.masks)),
             _sum_counts((self.versions, other.versions)),
+            self.is_restricted or other.is_restricted,
         )
 
 
 def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
     """Return the sum of the snapshots; the empty snapshot for none."""
-    return sum(snapshots, start=Snapshot())
+    parts = list(snapshots)
+    if not parts:
+        return Snapshot()
+    return Snapshot(
+        _added([s.totals for s in parts]),
+        _added([s.cells for s in parts]),
+        _added([s.latency for s in parts]),
+        _sum_counts(s.masks for s in parts),
+        _sum_counts(s.versions for s in parts),
+        any(s.is_restricted for s in parts),
+    )
+
+
+def _added(parts: Sequence[Ints]) -> Ints:
+    """Return the sum of equally shaped parts; raise SnapshotError where 64 bits do not hold it."""
+    stacked = np.stack(parts)
+    total: Ints = stacked.sum(axis=0)
+    # Integers wrap around in silence; the sum in floating point shows that they did.
+    if np.abs(stacked.sum(axis=0, dtype=np.float64)).max() >= 2.0**63:
+        raise SnapshotError("sums over this span do not fit 64 bits; merge fewer events or scale the weights down")
+    return total
+
+
+def _totals_of(cells: Ints) -> Ints:
+    """Return the totals that the cells give, the others zero; shape (len(TOTAL_SUMS),)."""
+    totals = np.zeros(len(TOTAL_SUMS), dtype=np.int64)
+    sums = dict(zip(CELL_SUMS, cells.sum(axis=1), strict=True))
+    sums["brier"] = sums["wss_lab"] - 2 * sums["wsy_lab"] + sums["wy_lab"]
+    for name, i in _TOTAL_AT.items():
+        totals[i] = sums.get(name, 0)
+    return totals
 
 
 def _sum_counts(counts: Iterable[dict[_K, int]]) -> dict[_K, int]:

@@ -1,0 +1,215 @@
+"""Coarse bins: the labelled sums per equal-width or equal-mass bin, from the sums per fine bin."""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calslo_dagster.stats import grid
+from calslo_dagster.stats.snapshot import CELL_SUMS, Snapshot, scale_of
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+DEFAULT_BINS: Final = 15
+SMALL_SAMPLE: Final = 4_000
+# Scores and their squares are stored to 2**-31 each: a smaller variance within a fine bin may be rounding alone.
+ROUNDING_VARIANCE: Final = 2.0**-29
+
+_LABELED: Final = CELL_SUMS[CELL_SUMS.index("n_lab") :]
+_SCALES: Final = np.array([[scale_of(name)] for name in _LABELED])
+_EVENTS, _WEIGHT, _SQUARE_WEIGHT, _SCORE, _SQUARE_SCORE, _LABEL, _SCORE_LABEL = range(len(_LABELED))
+_VARIANCE: Final = len(_LABELED)
+
+
+def default_bins(events: int) -> int:
+    """Return the number of equal-mass bins for so many labelled events: floor(sqrt(events)) below 4,000, else 15."""
+    return max(1, int(events**0.5)) if events < SMALL_SAMPLE else DEFAULT_BINS
+
+
+def equal_mass_bins(counts: Ints, bins: int) -> Ints:
+    """Return the equal-mass bin of each cell, in integer arithmetic: floor(bins * (2 * before + c) / (2 * total)).
+
+    counts: shape (cells,), non-negative, in the order of the score; the answer has the same shape. A cell goes whole
+    to the bin of its midpoint, so that equal scores share a bin and the order of events does not matter. Some of the
+    bins stay empty when single cells hold more than a bin's share.
+    """
+    if bins < 1:
+        raise ValueError(f"the number of bins must be at least 1, got {bins}")
+    counts = _product_safe(counts, bins)
+    total = int(counts.sum())
+    if total == 0:
+        return np.zeros(counts.shape, dtype=np.int64)
+    middles = 2 * np.cumsum(counts) - counts
+    placed: Ints = np.minimum(bins * middles // (2 * total), bins - 1)
+    return placed
+
+
+@dataclass(frozen=True, slots=True)
+class Binned:
+    """The labelled sums of the occupied coarse bins, each array of shape (occupied,).
+
+    index: which bin, ascending; events: counts; weight = sum w; square_weight = sum w^2; score = sum w p;
+    label = sum w y; model_variance = sum w^2 p (1 - p), the variance of `label` if the model is calibrated, where w is
+    taken as unrelated to p within one fine bin; lower, upper: bounds of the bin.
+    """
+
+    index: Ints
+    events: Floats
+    weight: Floats
+    square_weight: Floats
+    score: Floats
+    label: Floats
+    model_variance: Floats
+    lower: Floats
+    upper: Floats
+
+    @classmethod
+    def equal_width(cls, snapshot: Snapshot, bins: int) -> Self:
+        """Return the sums in equal-width bins [k/bins, (k+1)/bins), the last one closed; `bins` must divide 60."""
+        bin_of = grid.equal_width_bins(bins)
+        cells = _Cells.of(snapshot)
+        if not len(cells.at):
+            return cls._of(cells.at, cells.sums, np.zeros(1))
+        placed = bin_of[cells.at]
+        starts = np.flatnonzero(np.diff(placed, prepend=-1))
+        return cls._of(placed[starts], np.add.reduceat(cells.sums, starts, axis=1), np.arange(bins + 1) / bins)
+
+    @classmethod
+    def equal_mass(cls, snapshot: Snapshot, bins: int) -> Self:
+        """Return the sums in equal-mass bins of the labelled weight.
+
+        A bin boundary that falls into a fine bin cuts it in proportion to its mass, with score and label rate linear
+        in the rank within (both slopes are known from the second-order sums). Where most of a fine bin sits on one
+        score it is not cut: the boundary moves to its nearer end, so that equal scores share a coarse bin. Several
+        distinct scores of some weight within one fine bin are cut as if they were spread evenly over it.
+        """
+        cells = _Cells.of(snapshot)
+        if not len(cells.at):
+            return cls._of(cells.at, cells.sums, np.zeros(1))
+        bounds, sums = _cut(cells, bins)
+        occupied = np.flatnonzero(sums[_WEIGHT] > 0)
+        return cls._of(occupied, sums[:, occupied], bounds)
+
+    @classmethod
+    def _of(cls, index: Ints, sums: Floats, bounds: Floats) -> Self:
+        return cls(
+            index=index,
+            # A cut of whole events must not read 9.999999999 where somebody compares with 10.
+            events=np.round(sums[_EVENTS], 6),
+            weight=sums[_WEIGHT],
+            square_weight=sums[_SQUARE_WEIGHT],
+            score=sums[_SCORE],
+            label=sums[_LABEL],
+            model_variance=sums[_VARIANCE],
+            lower=bounds[index],
+            upper=bounds[index + 1],
+        )
+
+    @property
+    def total_events(self) -> int:
+        """The number of labelled events, without those in fine bins of no weight."""
+        return round(float(self.events.sum()))
+
+    @property
+    def total_weight(self) -> float:
+        """The weight of all labelled events."""
+        return float(self.weight.sum())
+
+    @property
+    def gap(self) -> Floats:
+        """Sum of w (p - y) per bin, shape (occupied,): positive where the model overstates."""
+        return self.score - self.label
+
+    @property
+    def rate(self) -> Floats:
+        """Weighted rate of positives per bin, shape (occupied,)."""
+        share: Floats = np.clip(self.label / self.weight, 0.0, 1.0)
+        return share
+
+    @property
+    def size(self) -> Floats:
+        """Effective number of events per bin, shape (occupied,)."""
+        return self.weight**2 / self.square_weight
+
+    @property
+    def label_variance(self) -> Floats:
+        """Variance of `label` if every event of a bin has the bin's observed rate, shape (occupied,)."""
+        return self.square_weight * (self.rate * (1 - self.rate))
+
+    @property
+    def variance(self) -> Floats:
+        """The larger of both variances per bin, shape (occupied,)."""
+        return np.maximum(self.model_variance, self.label_variance)
+
+    @property
+    def unit(self) -> float:
+        """What one event weighs, sum w^2 / sum w."""
+        return float(self.square_weight.sum()) / self.total_weight
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The fine bins with labelled weight.
+
+    at: their indices, shape (cells,); masses: labelled weight in the smallest integers, (cells,); sums: the labelled
+    sums and the model variance, (8, cells).
+    """
+
+    at: Ints
+    masses: Ints
+    sums: Floats
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Self:
+        fixed = snapshot.cells[-len(_LABELED) :]
+        at = np.flatnonzero(fixed[_WEIGHT])
+        fixed = fixed[:, at]
+        sums = np.empty((len(_LABELED) + 1, len(at)))
+        np.divide(fixed, _SCALES, out=sums[:_VARIANCE])
+        np.maximum(sums[_SCORE] - sums[_SQUARE_SCORE], 0.0, out=sums[_VARIANCE])
+        # Weighing each event 1 keeps the integers small enough for the placement of any number of events.
+        if np.array_equal(sums[_WEIGHT], sums[_EVENTS]):
+            return cls(at, fixed[_EVENTS], sums)
+        sums[_VARIANCE] *= sums[_SQUARE_WEIGHT] / sums[_WEIGHT]
+        return cls(at, fixed[_WEIGHT], sums)
+
+
+def _cut(cells: _Cells, bins: int) -> tuple[Floats, Floats]:
+    """Return the score at the bounds of the bins, shape (bins + 1,), and the sums per bin, (8, bins)."""
+    at, inner = _cells_at_bounds(cells, bins)
+    sums, (lower, upper) = cells.sums[:, at], (bounds[cells.at[at]] for bounds in grid.bin_bounds())
+    weight, mean = sums[_WEIGHT], sums[_SCORE] / sums[_WEIGHT]
+    variance = sums[_SQUARE_SCORE] / weight - mean * mean
+    # A quarter of the variance of scores spread evenly over the fine bin: below it, one score dominates.
+    is_spread = variance > np.maximum((upper - lower) ** 2 / 48, ROUNDING_VARIANCE)
+    share = np.where(is_spread, inner, inner > 0.5)
+    slope = (sums[_SCORE_LABEL] - mean * sums[_LABEL]) / (weight * np.where(is_spread, variance, 1.0))
+    reach = np.sqrt(3 * np.where(is_spread, variance, 0.0))
+    bend = weight * reach * share * (share - 1)
+    running = np.cumsum(cells.sums, axis=1)
+    cumulative = np.where(at > 0, running[:, at - 1], 0.0) + share * sums
+    cumulative[_SCORE] += bend
+    cumulative[_LABEL] += slope * bend
+    cut = np.where(is_spread, mean + reach * (2 * share - 1), np.where(share > 0, upper, lower))
+    first, last = (bounds[cells.at[end]] for bounds, end in zip(grid.bin_bounds(), (0, -1), strict=True))
+    bounds = np.concatenate([[first], np.minimum(np.maximum(cut, lower), upper), [last]])
+    return bounds, np.diff(cumulative, axis=1, prepend=0.0, append=running[:, -1:])
+
+
+def _cells_at_bounds(cells: _Cells, bins: int) -> tuple[Ints, Floats]:
+    """Return the cell in which each inner bin bound lies and the share of its mass before it, each (bins - 1,)."""
+    masses = _product_safe(cells.masses, bins)
+    ends, targets = 2 * bins * np.cumsum(masses), 2 * int(masses.sum()) * np.arange(1, bins)
+    at = np.searchsorted(ends, targets, side="right")
+    # Twice the share in integers first: exactly one half belongs to the bin above, as in `equal_mass_bins`.
+    share: Floats = 1.0 - (ends[at] - targets) / (2 * bins * masses[at])
+    return at, share
+
+
+def _product_safe(counts: Ints, bins: int) -> Ints:
+    """Return the counts, without their lowest bits where twice their sum times `bins` needs more than 62."""
+    spare = max(0, (2 * bins * int(counts.sum())).bit_length() - 62)
+    return counts >> spare if spare else counts

@@ -1,0 +1,1 @@
+"""Tests of calslo_dagster; the tree mirrors the package."""

@@ -1,0 +1,1 @@
+"""Tests of the estimators, against formulas over raw arrays."""
