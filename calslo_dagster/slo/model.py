@@ -1,9 +1,10 @@
 """What a service level objective is, what it may look at, and what a measurement of it says."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any, Final, Self
 
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.snapshot import Snapshot
@@ -65,13 +66,15 @@ class Evidence:
     """What an SLI may look at: one slice over one window.
 
     current: the window; baseline: the window before it, for weekly comparisons; expected: the manifests of the
-    calibrator versions seen, keyed by version.
+    calibrator versions seen, keyed by version; panes: the window cut into spans of the SLO's `pane`, in order, empty
+    snapshots included, only for SLOs that name one.
     """
 
     current: Snapshot
     baseline: Snapshot | None = None
     expected: Mapping[str, Manifest] = field(default_factory=dict)
     baseline_expected: Mapping[str, Manifest] = field(default_factory=dict)
+    panes: Sequence[Snapshot] = ()
 
 
 Bound = float | tuple[float, float]
@@ -83,6 +86,9 @@ class Limits:
 
     fail: Bound | None
     warn: Bound | None = None
+
+
+_FIELD_OF: Final = dict(zip(Operator, ("at_most", "below", "at_least", "above", "equal", "within"), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +111,17 @@ class Objective:
     def __post_init__(self) -> None:
         """Refuse an objective without exactly one operator."""
         if len(self._given()) != 1:
-            raise ValueError(f"an objective names exactly one of at_most, below, at_least, above, equal, within: {self}")
+            raise ValueError(f"an objective names exactly one of {', '.join(_FIELD_OF.values())}: {self}")
+
+    @classmethod
+    def of(cls, operator: Operator, fail: Bound | None, warn: Bound | None = None) -> Self:
+        """Return the objective with this operator and these limits."""
+        named: dict[str, Any] = {_FIELD_OF[operator]: fail}
+        return cls(warn=warn, **named)
 
     def _given(self) -> list[tuple[Operator, Bound]]:
-        named = zip(Operator, (self.at_most, self.below, self.at_least, self.above, self.equal, self.within), strict=True)
-        return [(operator, bound) for operator, bound in named if bound is not None]
+        bounds = ((operator, getattr(self, name)) for operator, name in _FIELD_OF.items())
+        return [(operator, bound) for operator, bound in bounds if bound is not None]
 
     @property
     def operator(self) -> Operator:
@@ -128,7 +140,11 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """Other limits for the slices (shell pattern, `*` for all) of the models (shell pattern) it names."""
+    """Other limits for the slices (shell pattern, `*` for all) of the models (shell pattern) it names.
+
+    The first override that matches wins. A limit that it leaves out stays as it is; a warn limit that the new fail
+    limit overtakes is dropped.
+    """
 
     fail: Bound | None = None
     warn: Bound | None = None
@@ -142,8 +158,10 @@ class SLO:
 
     sli: measures the evidence; window: how far back it looks (weekly SLOs look at one ISO week and the one before);
     min_events: fewer events than this in the estimate are `unknown`; target: share of windows that must meet it;
-    needs: canonical input columns the SLI rests on; runbook: what to do first when it is breached, one paragraph;
-    open_after / close_after: consecutive breached / met windows that open / close a breach.
+    unit: how the value reads, `share` (0..1, shown in percent), `ratio` (a plain number), `us`, `events` or any other
+    word; needs: canonical input columns the SLI rests on; runbook: what to do first when it is breached, one paragraph;
+    open_after / close_after: consecutive breached / met windows that open / close a breach; pane: the length of the
+    spans that the SLI wants in `Evidence.panes`, a multiple of 15 minutes, None if it looks at whole windows only.
     """
 
     name: str
@@ -163,6 +181,7 @@ class SLO:
     close_after: int = 2
     slices: str = EVERYTHING
     overrides: tuple[Override, ...] = ()
+    pane: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,134 @@
+"""Judge an estimate against its limits, and say why in a sentence for the person on call."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+
+from calslo_dagster.slo.exclusions import Exclusion
+from calslo_dagster.slo.limits import figure, limits_for, passes, promise
+from calslo_dagster.slo.model import EVERYTHING, SLO, Bound, Evidence, Limits, Measurement, Verdict
+from calslo_dagster.slo.windows import Window
+from calslo_dagster.stats.estimate import Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, why, and the limits that were applied."""
+
+    verdict: Verdict
+    reason: str
+    fail: Bound | None = None
+    warn: Bound | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Under which circumstances a measurement is taken; copied into its row."""
+
+    is_final: bool = True
+    watermark: datetime | None = None
+    definition_hash: str = ""
+    code_version: str = ""
+    run_id: str = ""
+
+
+_UNRECORDED = Provenance()
+
+
+def measure(
+    slo: SLO,
+    evidence: Evidence,
+    window: Window,
+    *,
+    slice_name: str = EVERYTHING,
+    model: str = "",
+    exclusion: Exclusion | None = None,
+    provenance: Provenance = _UNRECORDED,
+) -> Measurement:
+    """Return the SLO's measurement of the evidence; an exception of the SLI or of its limits is the verdict `error`."""
+    estimate = Estimate.missing("")
+    try:
+        estimate = slo.sli(evidence)
+        judgement = judge(slo, evidence, estimate, slice_name=slice_name, model=model, exclusion=exclusion)
+    except Exception as error:  # noqa: BLE001 - users write SLIs: a broken one must not stop the others, whatever it raises
+        failed = Judgement(Verdict.ERROR, f"The indicator failed: {type(error).__name__}: {error}")
+        judgement = _excluded(exclusion, Limits(fail=None)) if exclusion else failed
+    value = estimate.value if estimate.value is not None and math.isfinite(estimate.value) else None
+    return Measurement(
+        slo=slo.name,
+        slice=slice_name,
+        model=model,
+        window_start=window.start,
+        window_end=window.end,
+        value=value,
+        threshold=judgement.fail,
+        warn_threshold=judgement.warn,
+        low=estimate.low,
+        high=estimate.high,
+        events=estimate.events,
+        labeled=evidence.current.labeled,
+        verdict=judgement.verdict,
+        reason=judgement.reason,
+        is_final=provenance.is_final,
+        watermark=provenance.watermark,
+        definition_hash=provenance.definition_hash,
+        code_version=provenance.code_version,
+        run_id=provenance.run_id,
+    )
+
+
+def judge(
+    slo: SLO,
+    evidence: Evidence,
+    estimate: Estimate,
+    *,
+    slice_name: str = EVERYTHING,
+    model: str = "",
+    exclusion: Exclusion | None = None,
+) -> Judgement:
+    """Return the verdict on the estimate; what is not measured well enough is unknown, never meeting."""
+    limits = limits_for(slo, evidence, slice_name, model)
+    if exclusion is not None:
+        return _excluded(exclusion, limits)
+    verdict, reason = _outcome(slo, estimate, limits)
+    return Judgement(verdict, reason, limits.fail, limits.warn)
+
+
+def _excluded(exclusion: Exclusion, limits: Limits) -> Judgement:
+    span = f"{exclusion.span.start:%Y-%m-%d %H:%M} to {exclusion.span.end:%Y-%m-%d %H:%M} UTC"
+    return Judgement(Verdict.EXCLUDED, f"Excluded, {span}: {exclusion.reason}", limits.fail, limits.warn)
+
+
+def _outcome(slo: SLO, estimate: Estimate, limits: Limits) -> tuple[Verdict, str]:
+    value, missing = estimate.value, slo.min_events - estimate.events
+    if value is None:
+        return Verdict.UNKNOWN, _sentence(estimate.reason or "there is no data")
+    if not math.isfinite(value):
+        return Verdict.ERROR, f"The indicator returned {value}, which is no measurement."
+    if missing > 0:
+        return Verdict.UNKNOWN, f"Needs {missing:,} more events: has {estimate.events:,} of {slo.min_events:,}."
+    if limits.fail is None and limits.warn is None:
+        return Verdict.UNKNOWN, "No limit applies to this evidence."
+    verdict, against = _against(slo, value, limits)
+    return verdict, _told(slo, value, estimate, against)
+
+
+def _against(slo: SLO, value: float, limits: Limits) -> tuple[Verdict, str]:
+    operator = slo.objective.operator
+    if limits.fail is not None and not passes(operator, value, limits.fail):
+        return Verdict.BREACHED, f"; it must be {promise(operator, limits.fail, slo.unit)}"
+    if limits.warn is not None and not passes(operator, value, limits.warn):
+        return Verdict.WARNING, f"; it should be {promise(operator, limits.warn, slo.unit)}"
+    return Verdict.MEETING, ", within its limits"
+
+
+def _told(slo: SLO, value: float, estimate: Estimate, against: str) -> str:
+    shown = figure(value, slo.unit)
+    # A value that rounds to its own limit would read as a contradiction.
+    shown = f"{value:.12g}" if against.endswith(f" {shown}") else shown
+    detail = f" {_sentence(estimate.reason)}" if estimate.reason else ""
+    return f"{slo.title} is {shown} over {estimate.events:,} events{against}.{detail}"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

@@ -1,0 +1,1 @@
+"""Tests of the promises: SLOs, windows, verdicts, budgets, breaches and availability."""
