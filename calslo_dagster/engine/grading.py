@@ -1,0 +1,141 @@
+"""From the canonical relation to graded events: the reason of each rejected row, the fine bin of each good one.
+
+Every function wraps a SELECT in another one. The octave is found before the bin, each in its own subquery: Spark's
+generated Java outgrows its compiler when they are one expression.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from calslo_dagster.engine.dialect import Dialect
+from calslo_dagster.engine.spec import AggregateSpec
+from calslo_dagster.stats import grid
+
+MAX_WEIGHT: Final = 10_000
+# An alpha beyond this is as unknown as NaN: its square would fill 64 bits within some thousand events.
+MAX_ALPHA: Final = 1_000
+# Codes of rows kept out of the sums; those of scores are the grid's invalid bins. In order of precedence.
+REASON_CODES: Final = {
+    **{reason: grid.INVALID_BINS[reason] for reason in ("null", "nan", "infinite", "below", "above")},
+    "bad_weight": -6,
+    "bad_label": -7,
+}
+REPEATED: Final = -8
+LOWEST_INVALID_BIN: Final = min(grid.INVALID_BINS.values())
+
+# Columns that a repeat of a prediction can differ in, in the order that decides which copy counts.
+EVENT_COLUMNS: Final = {
+    "event_us": "BIGINT",
+    "score": "DOUBLE",
+    "label": "SMALLINT",
+    "prediction_id": "VARCHAR",
+    "weight": "DOUBLE",
+    "latency_us": "DOUBLE",
+    "clamped": "BOOLEAN",
+    "clamp_alpha": "DOUBLE",
+    "calibrator_version": "VARCHAR",
+    "mask_id": "VARCHAR",
+}
+_INFINITE: Final = "CAST('Infinity' AS DOUBLE)"
+
+
+def slice_names(columns: Sequence[str]) -> list[str]:
+    """Return what slice columns are called between the relation and the facts, where any name must be free."""
+    return [f"slice_{i}" for i in range(len(columns))]
+
+
+def double(value: float) -> str:
+    """Return a literal that every engine reads as this very double; without an exponent it would be a decimal."""
+    return f"{value:.17e}"
+
+
+def coded(dialect: Dialect, relation: str, repeated: str = "false") -> str:
+    """Return the rows with `code`: 0, or why the row is kept out of the sums; `repeated` tells copies of an event."""
+    nan = dialect.is_nan
+    tests = {
+        "null": "score IS NULL",
+        # NaN is above every number in SQL, so it must be told apart before any range is tested.
+        "nan": nan("score"),
+        "infinite": f"score = {_INFINITE} OR score = -{_INFINITE}",
+        "below": "score < 0",
+        "above": "score > 1",
+        "bad_weight": f"{nan('weight')} OR weight < 0 OR weight > {MAX_WEIGHT}",
+        "bad_label": "label NOT IN (0, 1)",
+    }
+    arms = " ".join(f"WHEN {tests[reason]} THEN {code}" for reason, code in REASON_CODES.items())
+    code = f"CASE WHEN {repeated} THEN {REPEATED} {arms} ELSE 0 END"
+    return f"SELECT *, CAST({code} AS SMALLINT) AS code FROM ({relation}) AS events"
+
+
+def cleaned(dialect: Dialect, spec: AggregateSpec, rows: str) -> str:
+    """Return coded rows that have a time, with values that no sum can trip over.
+
+    Rejected rows have weight 0 and no label. `latency` is -1 where it is no number of microseconds.
+    """
+    bad_latency = f"{dialect.is_nan('latency_us')} OR latency_us < 0 OR latency_us = {_INFINITE}"
+    bad_alpha = f"{dialect.is_nan('clamp_alpha')} OR abs(clamp_alpha) > {MAX_ALPHA}"
+    columns = [
+        *("event_us", "prediction_id", "mask_id", "code", "conflicted", *slice_names(spec.slice_columns)),
+        "coalesce(calibrator_version, '') AS version",
+        "CASE WHEN code = 0 THEN score ELSE 0.25 END AS s",
+        "CASE WHEN code = 0 THEN coalesce(weight, 1.0) ELSE 0.0 END AS w",
+        "CASE WHEN code = 0 THEN label END AS label",
+        f"CASE WHEN code <> 0 THEN NULL WHEN {bad_latency} THEN -1.0 ELSE latency_us END AS latency",
+        f"CASE WHEN code <> 0 OR {bad_alpha} THEN NULL ELSE clamp_alpha END AS alpha",
+        f"CASE WHEN code = 0 THEN {_clamped(spec)} END AS is_clamped",
+    ]
+    return f"SELECT {', '.join(columns)} FROM ({rows}) AS coded WHERE event_us IS NOT NULL"
+
+
+def _clamped(spec: AggregateSpec) -> str:
+    bounds = (("score <=", spec.clamp_low), ("score >=", spec.clamp_high))
+    known = " OR ".join(f"{test} {double(bound)}" for test, bound in bounds if bound is not None)
+    return f"coalesce(clamped, {known})" if known else "clamped"
+
+
+def weighted(rows: str) -> str:
+    """Return rows with `v` (weight of labelled rows, else 0), `y` (label, else 0) and `loss` (log loss, else 0)."""
+    p = f"greatest(least(s, 1.0 - {double(2.0**-52)}), {double(2.0**-52)})"
+    columns = [
+        "CASE WHEN label IS NULL THEN 0.0 ELSE w END AS v",
+        "CASE WHEN label = 1 THEN 1.0 ELSE 0.0 END AS y",
+        f"CASE WHEN label IS NULL THEN 0.0 WHEN label = 1 THEN -ln({p}) ELSE -ln(1.0 - {p}) END AS loss",
+    ]
+    return f"SELECT *, {', '.join(columns)} FROM ({rows}) AS cleaned"
+
+
+def binned(rows: str) -> str:
+    """Return cleaned rows with their fine `bin`; the bin of a rejected row is its code.
+
+    Powers of two, `1 - s` for s >= 1/2 and products of few bits are exact, so no engine can disagree: `steps` is the
+    number of cell widths in one unit, `cell` counts them from zero, `low` is the lower end of the cell, and the only
+    multiple of 1/60 that can split the cell is the first one above that.
+    """
+    last_octave, sub = grid.OCTAVES, grid.SUB_BINS
+    folded = f"SELECT *, CASE WHEN s >= 0.5 THEN 1.0 - s ELSE s END AS u FROM ({rows}) AS weighted"
+    octaves = f"SELECT *, {_ladder(1, last_octave)} AS octave FROM ({folded}) AS folded"
+    # The last octave covers (0, 2^-12) with the cell width of the one before it.
+    step = f"pow(2, least(octave, {last_octave - 1}) + {sub.bit_length()})"
+    stepped = f"SELECT *, {step} AS steps FROM ({octaves}) AS octaves"
+    # u = 1/2 is the closed end of the last cell of its half.
+    counted = f"SELECT *, least({2 * sub - 1}, floor(u * steps)) AS cell FROM ({stepped}) AS stepped"
+    skipped = f"CASE WHEN octave = {last_octave} THEN 0 ELSE ({last_octave} - octave - 1) * {sub} END"
+    half = f"{skipped} + CAST(cell AS INT) AS k"
+    low = "CASE WHEN s >= 0.5 THEN 1.0 - (cell + 1) / steps ELSE cell / steps END AS low"
+    placed = f"SELECT *, {half}, {low} FROM ({counted}) AS counted"
+    split = f"(floor(low * {grid.SPLIT_BASE}) + 1) / CAST({grid.SPLIT_BASE} AS DOUBLE)"
+    halves = f"SELECT *, {split} AS split FROM ({placed}) AS placed"
+    fine = (
+        f"2 * (CASE WHEN s >= 0.5 THEN {grid.CELLS - 1} - k ELSE k END)"
+        " + CASE WHEN s >= split AND split < 1 THEN 1 ELSE 0 END"
+    )
+    return f"SELECT *, CASE WHEN code = 0 THEN {fine} ELSE code END AS bin FROM ({halves}) AS halves"
+
+
+def _ladder(first: int, last: int) -> str:
+    """Return the octave of `u` by bisection, four comparisons deep."""
+    if first == last:
+        return str(first)
+    middle = (first + last) // 2
+    edge = double(2.0 ** -(middle + 1))
+    return f"CASE WHEN u >= {edge} THEN {_ladder(first, middle)} ELSE {_ladder(middle + 1, last)} END"
