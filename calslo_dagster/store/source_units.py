@@ -1,0 +1,71 @@
+"""Source units: what is known of each file, or hour of a table, so that each is checked once."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from calslo_dagster.store import rows as stored
+from calslo_dagster.store.schema import source_units
+
+
+class Role(StrEnum):
+    """What a unit holds."""
+
+    EVENTS = "events"
+    LABELS = "labels"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRecord:
+    """One unit as it was when it was last checked.
+
+    fingerprint: changes with the content; hours: good rows by the start of their hour in microseconds; rejected: rows
+    by reason; error: why nothing of it counts; retry: the error may pass by itself.
+    """
+
+    source: str
+    role: Role
+    unit: str
+    fingerprint: str
+    rows: int
+    first_us: int | None
+    last_us: int | None
+    hours: Mapping[int, int]
+    rejected: Mapping[str, int]
+    error: str | None
+    retry: bool
+    seen_at: datetime
+
+    @property
+    def content(self) -> str:
+        """The fingerprint without the unit's name: what stays the same when a file is only renamed."""
+        return self.fingerprint.removeprefix(f"{self.unit}:")
+
+
+def put(session: Session, records: Iterable[UnitRecord]) -> None:
+    """Record the units, or overwrite what is known of them."""
+    stored.upsert(session, source_units, stored.records(source_units, records))
+
+
+def records(session: Session, source: str, role: Role) -> tuple[UnitRecord, ...]:
+    """Return the units of a source in one role, by name."""
+    wanted = sa.select(source_units).where(source_units.c.source == source, source_units.c.role == role.value)
+    return stored.load(session, wanted.order_by(source_units.c.unit), UnitRecord, role=Role, hours=_hours)
+
+
+def forget(session: Session, source: str, role: Role, units: Iterable[str]) -> None:
+    """Remove what is known of these units."""
+    keys = [{"s": source, "r": role.value, "u": unit} for unit in units]
+    if keys:
+        table = source_units.c
+        match = (table.source == sa.bindparam("s"), table.role == sa.bindparam("r"), table.unit == sa.bindparam("u"))
+        session.connection().execute(sa.delete(source_units).where(*match), keys)
+
+
+def _hours(found: Mapping[str, int]) -> dict[int, int]:
+    # The keys of JSON objects are text.
+    return {int(hour): rows for hour, rows in found.items()}
