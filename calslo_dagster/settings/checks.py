@@ -1,0 +1,109 @@
+"""What no single key shows: settings that contradict each other across sections."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from itertools import chain
+from typing import Final
+
+from calslo_dagster.settings.document import Loc
+from calslo_dagster.settings.model import Settings
+from calslo_dagster.settings.problems import nearest
+from calslo_dagster.settings.sources import ColumnSection
+from calslo_dagster.settings.types import duration_text
+
+Found = Iterator[tuple[Loc, str]]
+# The weekly SLOs compare a week with the one before it, and are evaluated after the second one is complete.
+_TWO_WEEKS: Final = timedelta(days=14)
+
+
+def contradictions(settings: Settings, broken: set[str]) -> list[tuple[Loc, str]]:
+    """Return every contradiction as (where, what); checks that need a section that is itself broken do not run."""
+    checks = (check(settings) for sections, check in _CHECKS if not broken & sections)
+    return list(chain.from_iterable(checks))
+
+
+def _source_names(settings: Settings) -> Found:
+    seen = set[str]()
+    for index, source in enumerate(settings.sources):
+        if source.name.lower() in seen:
+            yield ("sources", index, "name"), f"two sources are named {source.name!r}; rename one"
+        seen.add(source.name.lower())
+
+
+def _slice_columns(settings: Settings) -> Found:
+    for index, name in enumerate(settings.slices.columns):
+        if name.lower() in ColumnSection.known_keys():
+            yield ("slices", "columns", index), f"{name!r} is a column with a meaning of its own; slice by another one"
+    for index, source in enumerate(settings.sources):
+        if source.kind == "demo":
+            continue
+        for name in set(source.slice_columns) - set(settings.slices.columns):
+            remedy = nearest(name, settings.slices.columns)
+            yield ("sources", index, "slice_columns", name), f"{name!r} is not in slices.columns; {remedy}"
+
+
+def _exclusions(settings: Settings) -> Found:
+    for index, exclusion in enumerate(settings.exclusions):
+        if exclusion.start >= exclusion.end:
+            yield ("exclusions", index, "to"), f"{exclusion.end} is not after {exclusion.start}; it excludes nothing"
+
+
+def _retention(settings: Settings) -> Found:
+    keep = settings.retention
+    if keep.panes < settings.label_horizon:
+        horizon = duration_text(settings.label_horizon)
+        yield ("retention", "panes"), f"is shorter than label_horizon ({horizon}); late labels would find no snapshot"
+    if keep.panes < _TWO_WEEKS + timedelta(days=1):
+        yield ("retention", "panes"), "is shorter than 15d; the weekly SLOs would miss the week to compare with"
+    if keep.hours < keep.panes:
+        yield (
+            ("retention", "hours"),
+            "is shorter than retention.panes; the coarser snapshots must outlive the finer ones",
+        )
+
+
+def _periods(settings: Settings) -> Found:
+    kept = settings.retention.measurements
+    for index, period in enumerate(settings.availability.periods):
+        if period > kept:
+            length = duration_text(kept)
+            yield ("availability", "periods", index), f"is longer than retention.measurements ({length}) keeps"
+    if settings.burn.period > kept:
+        yield ("burn", "period"), f"is longer than retention.measurements ({duration_text(kept)}) keeps"
+
+
+def _burn_tiers(settings: Settings) -> Found:
+    for index, tier in enumerate(settings.burn.tiers or ()):
+        loc: Loc = ("burn", "tiers", index)
+        factor = tier.share * (settings.burn.period / tier.long)
+        if tier.short >= tier.long:
+            yield (
+                (*loc, "short"),
+                f"is not shorter than long ({duration_text(tier.long)}); the alert would not end sooner",
+            )
+        if tier.long < settings.evaluation_step:
+            step = duration_text(settings.evaluation_step)
+            yield (*loc, "long"), f"holds no whole evaluation step ({step}), so the tier can never fire"
+        if factor < 1:
+            least = tier.long / settings.burn.period
+            yield (*loc, "share"), f"fires while the budget still lasts; write at least {least:.4g}, or a shorter long"
+
+
+def _lateness(settings: Settings) -> Found:
+    if settings.lateness > settings.label_horizon:
+        horizon = duration_text(settings.label_horizon)
+        yield (
+            ("lateness",),
+            f"is longer than label_horizon ({horizon}); no window would be complete before its labels expire",
+        )
+
+
+_CHECKS: Final[tuple[tuple[frozenset[str], Callable[[Settings], Found]], ...]] = (
+    (frozenset({"sources"}), _source_names),
+    (frozenset({"sources", "slices"}), _slice_columns),
+    (frozenset({"exclusions"}), _exclusions),
+    (frozenset({"retention", "label_horizon"}), _retention),
+    (frozenset({"retention", "availability", "burn"}), _periods),
+    (frozenset({"burn", "evaluation_step"}), _burn_tiers),
+    (frozenset({"lateness", "label_horizon"}), _lateness),
+)
