@@ -1,0 +1,153 @@
+"""Everything that one SLO's measurements share, however many windows are due."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from calslo_dagster.pipeline.project import Project
+from calslo_dagster.pipeline.read_snapshots import Snapshots
+from calslo_dagster.pipeline.watermark import current_watermark
+from calslo_dagster.slo.exclusions import Exclusion, exclusion_of
+from calslo_dagster.slo.model import EVERYTHING, SLO, Cadence, Evidence, Manifest, Measurement
+from calslo_dagster.slo.slices import matches
+from calslo_dagster.slo.verdict import Provenance, measure
+from calslo_dagster.slo.windows import DAY, WEEK, Window, is_final
+from calslo_dagster.sources.base import EPOCH
+from calslo_dagster.stats.snapshot import Snapshot
+from calslo_dagster.store import exclusions, manifests
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One SLO as it is measured now."""
+
+    project: Project
+    slo: SLO
+    now: datetime
+    watermark: datetime | None
+    manifests: Mapping[tuple[str, str], Manifest]
+    exclusions: tuple[Exclusion, ...]
+    models: frozenset[str]
+    provenance: Provenance
+
+    @property
+    def is_weekly(self) -> bool:
+        """Whether an ISO week is compared with the one before."""
+        return self.slo.cadence is Cadence.WEEKLY
+
+    @property
+    def step(self) -> timedelta:
+        """The distance of two window ends."""
+        return step_of(self.project, self.slo)
+
+    def window(self, end: datetime) -> Window:
+        """Return the window that ends there."""
+        return Window(end - self.slo.window, end)
+
+    def reach(self, span: Window) -> Window:
+        """Return how far the snapshots must reach for every window end in the span."""
+        return Window(span.start - (WEEK if self.is_weekly else max(self.slo.window, DAY)), span.end)
+
+    def panes(self, window: Window) -> list[Window]:
+        """Return the parts of the window that the SLO wants to see one by one; none for most SLOs."""
+        pane = self.slo.pane
+        if pane is None:
+            return []
+        return [Window(window.start + i * pane, window.start + (i + 1) * pane) for i in range(self.slo.window // pane)]
+
+    def covers(self, slice_name: str) -> bool:
+        """Whether the SLO is promised for this slice."""
+        return matches(self.slo.slices, slice_name)
+
+    def rests_on(self, end: datetime) -> Window:
+        """Return the span of the snapshots that the measurement at this window end looks at."""
+        return Window(end - 2 * WEEK if self.is_weekly else min(end - self.slo.window, end - DAY), end)
+
+    def is_measurable(self, snapshots: Snapshots, end: datetime) -> bool:
+        """Whether the buckets of the snapshots are as fine as the window that ends there needs them."""
+        width = timedelta(microseconds=snapshots.width_us(self.rests_on(end)))
+        lengths = (end - EPOCH, self.slo.window, DAY, self.slo.pane or DAY)
+        return not any(length % width for length in lengths)
+
+    def inputs(self, snapshots: Snapshots, end: datetime) -> str:
+        """Return what identifies all that the measurement at this window end rests on."""
+        manifests = sorted(map(repr, self.manifests.values()))
+        parts = (snapshots.digest(self.rests_on(end)), is_final(end, self.watermark), manifests)
+        excluded = [e for e in self.exclusions if e.span.overlaps(self.window(end))]
+        return sha256(repr((*parts, excluded)).encode()).hexdigest()
+
+    def measured(
+        self,
+        slice_name: str,
+        window: Window,
+        current: Snapshot,
+        *,
+        baseline: Snapshot | None = None,
+        panes: Sequence[Snapshot] = (),
+    ) -> Measurement:
+        """Return the measurement of one slice over one window."""
+        seen = expected_manifests(self.manifests, current, slice_name)
+        before = expected_manifests(self.manifests, baseline, slice_name) if baseline else {}
+        evidence = Evidence(current, baseline, seen, before, panes)
+        model = self._model(seen.values())
+        excluded = exclusion_of(self.exclusions, window, slo=self.slo.name, slice_name=slice_name, model=model)
+        return measure(
+            self.slo,
+            evidence,
+            window,
+            slice_name=slice_name,
+            model=model,
+            exclusion=excluded,
+            provenance=self._provenance(window.end),
+        )
+
+    def _provenance(self, end: datetime) -> Provenance:
+        # What lies beyond the window says nothing about it, and would make a re-run differ from the first run.
+        seen = min(self.watermark, end) if self.watermark else None
+        return replace(self.provenance, is_final=is_final(end, self.watermark), watermark=seen)
+
+    def _model(self, seen: Iterable[Manifest]) -> str:
+        """Return the one model behind the events; `*` when there are several, or none to tell by."""
+        named = {manifest.model for manifest in seen} or self.models
+        return next(iter(named)) if len(named) == 1 else EVERYTHING
+
+
+def expected_manifests(
+    fitted: Mapping[tuple[str, str], Manifest], snapshot: Snapshot, slice_name: str
+) -> dict[str, Manifest]:
+    """Return the manifests of the versions seen, by version: of the slice if there is one, else of everything.
+
+    fitted: by version and slice.
+    """
+    found = {}
+    for version in snapshot.versions:
+        manifest = fitted.get((version, slice_name)) or fitted.get((version, EVERYTHING))
+        if manifest:
+            found[version] = manifest
+    return found
+
+
+def step_of(project: Project, slo: SLO) -> timedelta:
+    """Return the distance of two window ends of the SLO in this project."""
+    return WEEK if slo.cadence is Cadence.WEEKLY else project.settings.evaluation_step
+
+
+def context_of(project: Project, slo: SLO, *, now: datetime, run_id: str) -> Context:
+    """Return the context in which the SLO is measured at `now`."""
+    with project.store.read() as session:
+        fitted = manifests.every(session)
+        agreed = [one.exclusion for one in exclusions.overlapping(session, start=EPOCH, end=now)]
+    provenance = Provenance(
+        definition_hash=project.registry.hash_of(slo.name), code_version=project.code_version, run_id=run_id
+    )
+    return Context(
+        project=project,
+        slo=slo,
+        now=now,
+        watermark=current_watermark(project, now),
+        manifests={(manifest.version, manifest.slice): manifest for manifest in fitted},
+        exclusions=(*project.settings.agreed_exclusions(), *agreed),
+        models=project.models,
+        provenance=provenance,
+    )

@@ -1,0 +1,133 @@
+"""Read the calibrator manifests that the settings name into the state store."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy.orm import Session
+
+from calslo_dagster.errors import SettingsError, StoreError
+from calslo_dagster.pipeline.project import Project
+from calslo_dagster.slo.model import Manifest
+from calslo_dagster.store import manifests
+
+_REQUIRED: Final = ("version", "model")
+
+
+def load_manifests(project: Project) -> int:
+    """Store what the manifest files say; return how many manifests are new or changed.
+
+    Raises SettingsError naming the file, the entry and the key that cannot be read. A file of the demo that is not
+    there yet is no error.
+    """
+    demo = project.settings.demo_folder
+    paths = [path for path in project.settings.manifest_files if path.exists() or not path.is_relative_to(demo)]
+    found = {path: read_manifests(path) for path in paths}
+    _refuse_repeated(found)
+    with project.store.read() as session:
+        known = set(manifests.every(session))
+    new = {path: fresh for path, listed in found.items() if (fresh := [one for one in listed if one not in known])}
+    if new:
+        with project.store.write() as session:
+            for path, fresh in new.items():
+                _put(session, path, fresh)
+    return sum(map(len, new.values()))
+
+
+def _refuse_repeated(found: Mapping[Path, Sequence[Manifest]]) -> None:
+    """Refuse two entries for one version: which of them counts would change from look to look."""
+    seen: dict[tuple[str, str, str], Path] = {}
+    for path, listed in found.items():
+        for one in listed:
+            key = (one.model, one.slice, one.version)
+            if key in seen:
+                raise SettingsError(
+                    f"{path}: version {one.version!r} of model {one.model!r}, slice {one.slice!r}, is there twice, "
+                    f"first in {seen[key]}; remove one"
+                )
+            seen[key] = path
+
+
+def _put(session: Session, path: Path, fresh: Sequence[Manifest]) -> None:
+    try:
+        manifests.put(session, fresh)
+    except StoreError as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def read_manifests(path: Path) -> list[Manifest]:
+    """Return the manifests of a JSON file: `{"manifests": [...]}`, each with the fields of `Manifest`."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: no manifest can be read: {error}") from error
+    entries = data.get("manifests") if isinstance(data, dict) else None
+    if not isinstance(entries, list):
+        raise SettingsError(f'{path}: write {{"manifests": [...]}}, a list with one entry per calibrator version')
+    return [_manifest(path, place, entry) for place, entry in enumerate(entries)]
+
+
+def _manifest(path: Path, place: int, entry: Any) -> Manifest:
+    where = f"{path}: manifests[{place}]"
+    if not isinstance(entry, dict):
+        raise SettingsError(f"{where} is {entry!r}; write an object with version and model")
+    missing = [name for name in _REQUIRED if not entry.get(name)]
+    if missing:
+        raise SettingsError(f"{where} lacks {', '.join(missing)}")
+    unknown = sorted(set(entry) - set(_READERS))
+    if unknown:
+        raise SettingsError(f"{where} has unknown keys {', '.join(unknown)}; known are {', '.join(sorted(_READERS))}")
+    manifest = _made(where, entry)
+    if manifest.edges and len(manifest.fit_counts) != len(manifest.edges) - 1:
+        raise SettingsError(
+            f"{where} has {len(manifest.edges)} edges and {len(manifest.fit_counts)} fit_counts; "
+            "there is one count between two edges"
+        )
+    return manifest
+
+
+def _made(where: str, entry: dict[str, Any]) -> Manifest:
+    return Manifest(**{name: _read(where, name, value) for name, value in entry.items()})
+
+
+def _read(where: str, name: str, value: Any) -> Any:
+    try:
+        return _READERS[name](value)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{where} has {name} {value!r}: {error}") from error
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError("write text")
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    raise ValueError("write a number")
+
+
+def _or_none(reader: Callable[[Any], object]) -> Callable[[Any], object]:
+    return lambda value: None if value is None else reader(value)
+
+
+def _several(value: Any) -> tuple[float, ...]:
+    return tuple(map(_number, value or ()))
+
+
+_READERS: Final[Mapping[str, Callable[[Any], object]]] = {
+    "version": _text,
+    "model": _text,
+    "slice": _text,
+    "alpha": _or_none(_number),
+    "bins": _or_none(_number),
+    "c_hat": _or_none(_number),
+    "edges": _several,
+    "fit_counts": _several,
+    "mask_id": _or_none(_text),
+    "fitted_at": _or_none(datetime.fromisoformat),
+}

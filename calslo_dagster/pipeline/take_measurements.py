@@ -1,0 +1,213 @@
+"""Measure one SLO over the windows of some days or weeks, from snapshots alone."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from calslo_dagster.engine.facts import PANE_US
+from calslo_dagster.engine.series import SnapshotSeries
+from calslo_dagster.pipeline.context import Context, context_of
+from calslo_dagster.pipeline.project import Project
+from calslo_dagster.pipeline.read_snapshots import Snapshots, snapshots_over
+from calslo_dagster.slo.definition import definition
+from calslo_dagster.slo.model import EVERYTHING, SLO, Measurement, Verdict
+from calslo_dagster.slo.windows import DAY, Window, baseline_of, day_of, day_span, open_end, week_of, window_ends
+from calslo_dagster.sources.base import micros
+from calslo_dagster.stats.snapshot import Snapshot
+from calslo_dagster.store import definitions, evaluations, measurements, slices, slo_days, unfolded_days
+
+# A slice without any row for a day is dormant: it gets no measurements, instead of `unknown` ones for ever.
+DORMANT_AFTER: Final = DAY
+# Up to so many windows are summed one by one; beyond, running sums over all panes are cheaper.
+FEW_WINDOWS: Final = 2
+# Running sums of eight days take about 50 MB for a slice that uses every bin.
+LONGEST_STRETCH: Final = 8 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementReport:
+    """What was measured: `windows` ends were due, `verdicts` counts the rows, `latest` are those of the last window."""
+
+    slo: str
+    windows: int
+    rows: int
+    verdicts: Mapping[Verdict, int]
+    latest: tuple[Measurement, ...]
+    history: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to measure and how: without `recompute` only windows whose snapshots changed, or which became final."""
+
+    slo: str
+    now: datetime
+    run_id: str
+    recompute: bool = True
+
+
+def measure_days(project: Project, request: Request, days: Sequence[date]) -> MeasurementReport:
+    """Measure the SLO at every window end of these days up to the open one.
+
+    Without `recompute` the day before is included, because its last windows become final after midnight.
+    """
+    wanted = days if request.recompute else (days[0] - DAY, *days)
+    return _measure(project, request, _stretches(wanted))
+
+
+def measure_weeks(project: Project, request: Request, weeks: Sequence[datetime]) -> MeasurementReport:
+    """Measure a weekly SLO over the ISO weeks that begin on these Mondays, each against the week before."""
+    return _measure(project, request, [week_of(monday) for monday in weeks])
+
+
+def _stretches(days: Sequence[date]) -> list[Window]:
+    """Return the days as spans of consecutive ones, each short enough for its panes to be summed up in memory."""
+    spans: list[Window] = []
+    for day in map(day_span, sorted(days)):
+        if spans and spans[-1].end == day.start and spans[-1].length < LONGEST_STRETCH:
+            spans[-1] = Window(spans[-1].start, day.end)
+        else:
+            spans.append(day)
+    return spans
+
+
+def _measure(project: Project, request: Request, spans: Sequence[Window]) -> MeasurementReport:
+    slo = project.registry.find(request.slo)
+    context = context_of(project, slo, now=request.now, run_id=request.run_id)
+    windows, rows = 0, list[Measurement]()
+    with project.engine() as connection:
+        for span in spans:
+            snapshots = snapshots_over(project, connection, context.reach(span))
+            due = _due(context, snapshots, span, recompute=request.recompute)
+            taken = list(_take(context, snapshots, due))
+            _store(context, snapshots, due, taken)
+            windows, rows = windows + len(due), rows + taken
+    if not windows:
+        with project.store.write() as session:
+            evaluations.touch(session, slo.name, at=request.now)
+    return _report(slo, windows, rows)
+
+
+def _due(context: Context, snapshots: Snapshots, span: Window, *, recompute: bool) -> list[datetime]:
+    """Return the window ends in the span that have to be measured, none after the open one.
+
+    What was measured before snapshots were rolled up stays where they no longer hold the window.
+    """
+    last = open_end(context.now, context.step)
+    ends = [end for end in window_ends(span.start, span.end, context.step) if end <= last]
+    ends = [end for end in ends if context.is_measurable(snapshots, end)]
+    if recompute:
+        return ends
+    with context.project.store.read() as session:
+        known = evaluations.between(session, context.slo.name, start=span.start, end=span.end)
+    return [end for end in ends if known.get(end) != context.inputs(snapshots, end)]
+
+
+def _take(context: Context, snapshots: Snapshots, ends: Sequence[datetime]) -> Iterator[Measurement]:
+    if not ends:
+        return
+    if context.is_weekly or len(ends) <= FEW_WINDOWS or snapshots.width_us(snapshots.span) > PANE_US:
+        yield from _one_by_one(context, snapshots, ends)
+    else:
+        yield from _by_slice(context, snapshots, ends)
+
+
+def _one_by_one(context: Context, snapshots: Snapshots, ends: Sequence[datetime]) -> Iterator[Measurement]:
+    for end in ends:
+        window = context.window(end)
+        current = snapshots.window(window)
+        baseline = snapshots.window(baseline_of(window)) if context.is_weekly else {}
+        panes = [snapshots.window(pane) for pane in context.panes(window)]
+        for name in sorted({*current, *baseline, *_awake(snapshots, window)}):
+            if context.covers(name):
+                before = baseline.get(name, Snapshot()) if context.is_weekly else None
+                parts = [pane.get(name, Snapshot()) for pane in panes]
+                yield context.measured(name, window, current.get(name, Snapshot()), baseline=before, panes=parts)
+
+
+def _awake(snapshots: Snapshots, window: Window) -> Iterable[str]:
+    """Return the slices that had a row lately, for windows too short to tell by themselves."""
+    if window.length >= DORMANT_AFTER:
+        return ()
+    return snapshots.window(Window(window.end - DORMANT_AFTER, window.end))
+
+
+def _by_slice(context: Context, snapshots: Snapshots, ends: Sequence[datetime]) -> Iterator[Measurement]:
+    # Late in an hour only its windows are due, which is no reason to read whole days.
+    reach = context.reach(Window(min(ends) - context.step, max(ends)))
+    for name, series in replace(snapshots, span=reach).series():
+        if not context.covers(name):
+            continue
+        for end in ends:
+            window = context.window(end)
+            if _is_awake(series, min(window.start, end - DORMANT_AFTER), end):
+                panes = [_cut(series, pane) for pane in context.panes(window)]
+                yield context.measured(name, window, _cut(series, window), panes=panes)
+
+
+def _is_awake(series: SnapshotSeries, start: datetime, end: datetime) -> bool:
+    first, last = series.panes.at(micros(start)), series.panes.at(micros(end))
+    return bool(series.rows[first:last].any())
+
+
+def _cut(series: SnapshotSeries, window: Window) -> Snapshot:
+    return series.window(micros(window.start), micros(window.end))
+
+
+def _store(context: Context, snapshots: Snapshots, ends: Sequence[datetime], rows: Sequence[Measurement]) -> None:
+    """Replace the rows of these window ends, with what they rest on, in one transaction."""
+    if not ends:
+        return
+    slo, by_end = context.slo.name, dict[datetime, list[Measurement]]()
+    for row in rows:
+        by_end.setdefault(row.window_end, []).append(row)
+    inputs = {end: context.inputs(snapshots, end) for end in ends}
+    with context.project.store.write() as session:
+        for run in _runs(ends, context.step):
+            taken = [row for end in run for row in by_end.get(end, [])]
+            measurements.replace(session, slo, taken, start=run[0] - context.step, end=run[-1])
+            slo_days.recount(session, slo, start=run[0] - context.step, end=run[-1])
+        evaluations.put(session, slo, inputs, at=context.now)
+        definitions.add(session, [_edition(context)])
+        slices.put(session, _slices(snapshots, rows))
+        unfolded_days.mark(session, slo, sorted({day_of(end) for end in ends}))
+
+
+def _edition(context: Context) -> definitions.Definition:
+    hash_ = context.provenance.definition_hash
+    return definitions.Definition(hash_, context.slo.name, definition(context.slo), context.now)
+
+
+def _slices(snapshots: Snapshots, rows: Iterable[Measurement]) -> list[slices.SliceRow]:
+    """Return the slices of the rows with their values, which a long name does not hold in full."""
+    names = {row.slice for row in rows}
+    keys = {name: key for name, key in snapshots.project.slice_keys.items() if name in names}
+    return [
+        slices.SliceRow(name, ",".join(view), dict(zip(view, values, strict=True)))
+        for name, (view, values) in keys.items()
+    ]
+
+
+def _runs(ends: Sequence[datetime], step: timedelta) -> list[list[datetime]]:
+    """Return the window ends as runs without gaps, each replaced as one range."""
+    runs: list[list[datetime]] = []
+    for end in sorted(ends):
+        if runs and end - runs[-1][-1] == step:
+            runs[-1].append(end)
+        else:
+            runs.append([end])
+    return runs
+
+
+def _report(slo: SLO, windows: int, rows: Sequence[Measurement]) -> MeasurementReport:
+    last = max((row.window_end for row in rows), default=None)
+    whole = [row for row in rows if row.slice == EVERYTHING and row.value is not None]
+    return MeasurementReport(
+        slo=slo.name,
+        windows=windows,
+        rows=len(rows),
+        verdicts={verdict: sum(row.verdict is verdict for row in rows) for verdict in Verdict},
+        latest=tuple(row for row in rows if row.window_end == last),
+        history=tuple(row.value for row in whole if row.value is not None),
+    )

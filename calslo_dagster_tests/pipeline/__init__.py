@@ -1,0 +1,1 @@
+"""Tests of the pipeline's stages on real stores."""
