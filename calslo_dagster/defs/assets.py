@@ -1,0 +1,161 @@
+"""The assets: the road from the prediction log to breaches and availability, one asset per SLO."""
+
+from collections.abc import Callable
+from typing import Final
+
+import dagster as dg
+
+from calslo_dagster.defs import checks, metadata
+from calslo_dagster.defs.jobs import INCREMENTAL
+from calslo_dagster.defs.partitions import days_of, weeks_of
+from calslo_dagster.defs.resources import LazyProject
+from calslo_dagster.pipeline.aggregate_snapshots import aggregate_days
+from calslo_dagster.pipeline.measure_availability import measure_availability
+from calslo_dagster.pipeline.report_drift import report_drift
+from calslo_dagster.pipeline.roll_up_health import roll_up_health
+from calslo_dagster.pipeline.tabulate_calibration import tabulate_calibration
+from calslo_dagster.pipeline.take_measurements import Request, measure_days, measure_weeks
+from calslo_dagster.pipeline.track_breaches import track_breaches
+from calslo_dagster.slo.model import SLO, Cadence
+
+OWNERS: Final = ["team:model-reliability"]
+SNAPSHOTS: Final = "calibration_snapshots"
+ONE_RUN: Final = dg.BackfillPolicy.single_run()
+
+Project = dg.ResourceParam[LazyProject]
+Days = dg.DailyPartitionsDefinition
+Weeks = dg.WeeklyPartitionsDefinition
+
+
+def is_incremental(context: dg.AssetExecutionContext) -> bool:
+    """Whether the run asked for what changed only, as schedules and sensors do."""
+    return context.run.tags.get(INCREMENTAL) == "true"
+
+
+def snapshots(days: Days) -> dg.AssetsDefinition:
+    """Return the asset of calibration snapshots."""
+
+    @dg.asset(
+        key=SNAPSHOTS,
+        group_name="snapshots",
+        partitions_def=days,
+        backfill_policy=ONE_RUN,
+        check_specs=checks.SNAPSHOT_CHECKS,
+        owners=OWNERS,
+        kinds={"duckdb", "parquet"},
+        description=(
+            "Mergeable sums of all predictions by slice and calibrator version, late labels joined: totals per minute, "
+            "cells of the fine score grid and latency buckets per 15 minutes. The log is read here and nowhere else."
+        ),
+    )
+    def calibration_snapshots(context: dg.AssetExecutionContext, project: Project) -> dg.MaterializeResult:
+        report = aggregate_days(
+            project.open(), list(days_of(context)), now=project.now(), recompute=not is_incremental(context)
+        )
+        return dg.MaterializeResult(metadata=metadata.of_snapshots(report), check_results=checks.of_snapshots(report))
+
+    return calibration_snapshots
+
+
+def measurements(slo: SLO, days: Days, weeks: Weeks) -> dg.AssetsDefinition:
+    """Return the asset of one SLO's measurements."""
+    is_weekly = slo.cadence is Cadence.WEEKLY
+    partitions = weeks if is_weekly else days
+
+    @dg.asset(
+        key=["slo", slo.name],
+        group_name="slo",
+        partitions_def=partitions,
+        backfill_policy=ONE_RUN,
+        deps=[_on_snapshots()],
+        check_specs=checks.measurement_checks(slo),
+        owners=[slo.owner] if slo.owner else OWNERS,
+        kinds={"python", "sql"},
+        tags={"calslo/cadence": str(slo.cadence)},
+        metadata=metadata.of_definition(slo),
+        description=f"{slo.title}. {slo.description}",
+    )
+    def slo_measurements(context: dg.AssetExecutionContext, project: Project) -> dg.MaterializeResult:
+        request = Request(slo.name, project.now(), context.run.run_id, recompute=not is_incremental(context))
+        if is_weekly:
+            report = measure_weeks(project.open(), request, list(weeks_of(context)))
+        else:
+            report = measure_days(project.open(), request, list(days_of(context)))
+        shown = metadata.of_measurements(report, [slo], project.settings.dashboard_url)
+        return dg.MaterializeResult(metadata=shown, check_results=checks.of_measurements(report))
+
+    return slo_measurements
+
+
+def drift_report(weeks: Weeks) -> dg.AssetsDefinition:
+    """Return the asset of the weekly drift report."""
+
+    @dg.asset(
+        group_name="drift",
+        partitions_def=weeks,
+        backfill_policy=ONE_RUN,
+        deps=[_on_snapshots()],
+        owners=OWNERS,
+        kinds={"python", "sql"},
+        description="Each metric of each slice, this ISO week against the one before, with its interval.",
+    )
+    def weekly_drift_report(context: dg.AssetExecutionContext, project: Project) -> dg.MaterializeResult:
+        report = report_drift(project.open(), list(weeks_of(context)))
+        return dg.MaterializeResult(metadata=metadata.of_drift(report))
+
+    return weekly_drift_report
+
+
+def calibration_tables(days: Days) -> dg.AssetsDefinition:
+    """Return the asset of calibration tables."""
+
+    @dg.asset(
+        group_name="reports",
+        partitions_def=days,
+        backfill_policy=ONE_RUN,
+        deps=[SNAPSHOTS],
+        owners=OWNERS,
+        kinds={"python"},
+        description="Bin by bin, what was claimed and what happened; slices that left what was fitted come first.",
+    )
+    def calibration_tables(context: dg.AssetExecutionContext, project: Project) -> dg.MaterializeResult:
+        tables = tabulate_calibration(project.open(), list(days_of(context)))
+        return dg.MaterializeResult(metadata=metadata.of_tables(tables))
+
+    return calibration_tables
+
+
+def summaries(slos: list[SLO]) -> list[dg.AssetsDefinition]:
+    """Return the unpartitioned assets that summarise all measurements."""
+    keys = [dg.AssetKey(["slo", slo.name]) for slo in slos]
+
+    @summary(keys, "Episodes in which an SLO of a slice was breached: onset, peak, recovery.")
+    def breaches(project: Project) -> dg.MaterializeResult:
+        report = track_breaches(project.open())
+        return dg.MaterializeResult(metadata=metadata.of_breaches(report, slos, project.now()))
+
+    @summary([breaches.key], "Per SLO and slice: availability with bounds, error budget, burn rates, MTTR, MTTF, MTBF.")
+    def availability(project: Project) -> dg.MaterializeResult:
+        report = measure_availability(project.open(), now=project.now())
+        return dg.MaterializeResult(metadata=metadata.of_availability(report))
+
+    @summary([availability.key], "Health of each slice, SLO and model, and of everything: a score and a word.")
+    def health(project: Project) -> dg.MaterializeResult:
+        return dg.MaterializeResult(metadata=metadata.of_health(roll_up_health(project.open(), now=project.now())))
+
+    return [breaches, availability, health]
+
+
+def summary(
+    deps: list[dg.AssetKey], description: str
+) -> Callable[[Callable[..., dg.MaterializeResult]], dg.AssetsDefinition]:
+    """Return the decorator of an unpartitioned asset that summarises others."""
+    return dg.asset(
+        deps=deps, description=description, group_name="reliability", owners=OWNERS, kinds={"python", "sql"}
+    )
+
+
+def _on_snapshots() -> dg.AssetDep:
+    """Windows of a day reach into the day before, and a week is compared with the week before."""
+    back = dg.TimeWindowPartitionMapping(start_offset=-1, allow_nonexistent_upstream_partitions=True)
+    return dg.AssetDep(SNAPSHOTS, partition_mapping=back)

@@ -1,0 +1,36 @@
+"""Assemble everything that Dagster sees."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from calslo_dagster.defs import assets, jobs, partitions, schedules, sensors
+from calslo_dagster.defs.resources import LazyProject
+from calslo_dagster.plugins import load_registry
+from calslo_dagster.settings import Settings
+
+
+def build_defs(settings: Settings, **overrides: Any) -> dg.Definitions:
+    """Return the definitions for these settings; `overrides` replace resources by name, for tests."""
+    with warnings.catch_warnings():
+        # Single-run backfills and mappings to partitions that do not exist are marked beta; the release is pinned.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return _assembled(settings, overrides)
+
+
+def _assembled(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitions:
+    slos = list(load_registry(settings))
+    days, weeks = partitions.daily(settings.history_start), partitions.weekly(settings.history_start)
+    measured = [assets.measurements(slo, days, weeks) for slo in slos]
+    runs = jobs.asset_jobs(slos)
+    late = [job for job in runs if job.name in (jobs.CATCH_UP_JOB, jobs.WEEKLY_JOB)]
+    reports = [assets.drift_report(weeks), assets.calibration_tables(days), *assets.summaries(slos)]
+    return dg.Definitions(
+        assets=[assets.snapshots(days), *measured, *reports],
+        jobs=[*runs, jobs.maintenance_job],
+        schedules=[schedules.every_minute, schedules.every_week(settings.weekly_cron), schedules.every_night],
+        sensors=[*sensors.OWN, *sensors.catch_up_sensors(late)],
+        resources={"project": LazyProject(settings), **overrides},
+    )

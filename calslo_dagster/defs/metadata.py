@@ -1,0 +1,158 @@
+"""What a person sees beside a materialization: counts, a worst-first table, a sparkline, links."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import dagster as dg
+
+from calslo_dagster.pipeline.aggregate_snapshots import SnapshotReport
+from calslo_dagster.pipeline.measure_availability import AvailabilityReport
+from calslo_dagster.pipeline.report_drift import DriftReport
+from calslo_dagster.pipeline.tabulate_calibration import CalibrationTable
+from calslo_dagster.pipeline.take_measurements import MeasurementReport
+from calslo_dagster.pipeline.track_breaches import BreachReport
+from calslo_dagster.reporting.availability import AvailabilityRow, availability_markdown
+from calslo_dagster.reporting.breaches import breach_rows, breaches_markdown
+from calslo_dagster.reporting.drift import drift_markdown, movers
+from calslo_dagster.reporting.tables import bins_markdown, markdown, measurements_markdown, sparkline, worst_first
+from calslo_dagster.slo.health import HealthReport
+from calslo_dagster.slo.limits import promise
+from calslo_dagster.slo.model import EVERYTHING, SLO, Verdict
+from calslo_dagster.slo.windows import spoken
+from calslo_dagster.store.availability import AvailabilityRow as Stored
+
+Metadata = Mapping[str, Any]
+MOST_ROWS: Final = 25
+
+
+def of_definition(slo: SLO) -> Metadata:
+    """Return what the asset of an SLO promises and what to do when it is breached."""
+    return {
+        "objective": promise(slo.objective.operator, slo.objective.limit, slo.unit),
+        "window": spoken(slo.window),
+        "target": float(slo.target),
+        "min_events": int(slo.min_events),
+        "needs": ", ".join(sorted(slo.needs)) or "nothing beyond time and score",
+        "runbook": dg.MetadataValue.md(slo.runbook),
+    }
+
+
+def of_snapshots(report: SnapshotReport) -> Metadata:
+    """Return the counts of the days, and the trouble with their input."""
+    totals = {name: sum(day.count(name) for day in report.days) for name in ("rows", "events", "labeled", "labels")}
+    trouble = [*report.errors, *(f"{unit} is gone; what was counted of it stays" for unit in report.gone)]
+    per_day = [
+        (str(d.day), f"{d.count('events'):,}", f"{d.count('labeled') + d.count('labels'):,}") for d in report.days
+    ]
+    return {
+        "dagster/row_count": totals["rows"],
+        "events": totals["events"],
+        "labeled": totals["labeled"] + totals["labels"],
+        "partials_written": report.written,
+        "input_units": report.units,
+        "watermark": report.watermark.isoformat() if report.watermark else "no event yet",
+        "rejected": dg.MetadataValue.json(_rejected(report)),
+        "trouble": dg.MetadataValue.md("\n".join(f"- {line}" for line in trouble[:MOST_ROWS]) or "none"),
+        "days": dg.MetadataValue.md(markdown(("day", "events", "labelled"), per_day[-MOST_ROWS:])),
+    }
+
+
+def of_measurements(report: MeasurementReport, slos: Sequence[SLO], dashboard_url: str | None) -> Metadata:
+    """Return verdict counts, the worst slices of the last window, and the course of the whole."""
+    counts = {f"verdict_{verdict}": report.verdicts.get(verdict, 0) for verdict in Verdict}
+    worst = worst_first(report.latest, slos)[:MOST_ROWS]
+    link = (
+        {"dashboard": dg.MetadataValue.url(f"{dashboard_url.rstrip('/')}/slos/{report.slo}")} if dashboard_url else {}
+    )
+    return {
+        "dagster/row_count": report.rows,
+        "windows": report.windows,
+        **counts,
+        "worst_first": dg.MetadataValue.md(measurements_markdown(worst)),
+        "course_of_all_traffic": sparkline(report.history),
+        **link,
+    }
+
+
+def of_drift(report: DriftReport) -> Metadata:
+    """Return the largest movements of the week."""
+    moved = movers(report.rows)
+    return {
+        "dagster/row_count": report.stored,
+        "week_end": report.week_end.isoformat(),
+        "moved": len(moved),
+        "largest_movements": dg.MetadataValue.md(drift_markdown(report.rows[:MOST_ROWS])),
+    }
+
+
+def of_tables(tables: Sequence[CalibrationTable]) -> Metadata:
+    """Return the slices with their mismatches, and the bins of the first one and of all traffic."""
+    foreign, unsupported = sum(t.mismatch.foreign for t in tables), sum(t.unsupported for t in tables)
+    header = ("slice", "foreign mask", "bins without support", "bins off their interval")
+    lines = [(t.slice, f"{t.mismatch.foreign:,}", str(t.unsupported), str(t.inconsistent)) for t in tables]
+    shown = {t.slice: t for t in [*tables[:1], *(t for t in tables if t.slice == EVERYTHING)]}
+    return {
+        "dagster/row_count": sum(len(t.bins) for t in tables),
+        "events_of_a_foreign_mask": foreign,
+        "bins_without_support": unsupported,
+        "slices": dg.MetadataValue.md(markdown(header, lines[:MOST_ROWS])),
+        **{f"bins of {name}": dg.MetadataValue.md(bins_markdown(t.bins)) for name, t in shown.items()},
+    }
+
+
+def of_breaches(report: BreachReport, slos: Sequence[SLO], now: Any) -> Metadata:
+    """Return what is open and what changed."""
+    rows = breach_rows([breach.episode for breach in (*report.open, *report.changed)], slos, now)
+    unique = list({row.id: row for row in rows}.values())
+    return {
+        "dagster/row_count": len(unique),
+        "open": len(report.open),
+        "days_folded": report.days_folded,
+        "breaches": dg.MetadataValue.md(breaches_markdown(unique[:MOST_ROWS])),
+    }
+
+
+def of_availability(report: AvailabilityReport) -> Metadata:
+    """Return availability, the least budget first."""
+    shown = sorted(map(_shown, report.rows), key=lambda row: row.budget.left_at_worst)
+    return {
+        "dagster/row_count": len(report.rows),
+        "measured": report.measured,
+        "availability": dg.MetadataValue.md(availability_markdown(shown[:MOST_ROWS])),
+    }
+
+
+def of_health(report: HealthReport) -> Metadata:
+    """Return the overall word and score, and those of every SLO and model."""
+    scopes = [report.overall, *report.models, *report.slos, *report.slices[:MOST_ROWS]]
+    lines = [
+        (h.scope, h.word, "-" if h.score is None else str(h.score), str(h.breached), str(h.unknown), h.reason)
+        for h in scopes
+    ]
+    return {
+        "word": str(report.overall.word),
+        "score": report.overall.score if report.overall.score is not None else "unknown",
+        "scopes": dg.MetadataValue.md(markdown(("scope", "health", "score", "breached", "unknown", "why"), lines)),
+    }
+
+
+def _rejected(report: SnapshotReport) -> dict[str, int]:
+    counted = dict(report.rejected)
+    for day in report.days:
+        for name, rows in day.rows.items():
+            if name not in ("rows", "events", "labeled", "labels", "pending", "replaced"):
+                counted[name] = counted.get(name, 0) + rows
+    return {name: rows for name, rows in sorted(counted.items()) if rows}
+
+
+def _shown(row: Stored) -> AvailabilityRow:
+    return AvailabilityRow(
+        slo=row.slo,
+        slice=f"{row.slice} ({row.period_days} d)",
+        model="",
+        target=row.target,
+        promise=row.tally.promise(row.target),
+        tally=row.tally,
+        budget=row.budget,
+        times=row.reliability,
+    )

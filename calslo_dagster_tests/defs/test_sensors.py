@@ -1,0 +1,111 @@
+"""Sensors ask for what arrived late until it is caught up with, and watch over the schedules."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from calslo_dagster.defs.build import build_defs
+from calslo_dagster.defs.jobs import CATCH_UP_JOB, INCREMENTAL, WEEKLY_JOB, WRITES
+from calslo_dagster.defs.resources import LazyProject
+from calslo_dagster.settings import load_settings
+from calslo_dagster.slo.windows import DAY
+from calslo_dagster.store import measurements, outbox
+from calslo_dagster_tests.logs import HOUR, MINUTE, SETTINGS, START, aggregate, events, labels, measure, write
+
+NOW = START + 2 * DAY + 5 * HOUR
+TIMES = [START + n * DAY + h * HOUR for n in range(3) for h in range(1, 4)]
+IDS = [f"p{n}" for n in range(len(TIMES))]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[LazyProject]:
+    """Yield a project with a log of three days, the last of which goes on."""
+    (tmp_path / "calslo.yaml").write_text(SETTINGS, encoding="utf-8")
+    (tmp_path / "labels").mkdir()
+    write(tmp_path / "log/a.parquet", events(TIMES, prediction_id=IDS))
+    lazy = LazyProject(load_settings(tmp_path / "calslo.yaml", {}), now=lambda: NOW)
+    yield lazy
+    lazy.open().store.close()
+
+
+@pytest.fixture
+def found() -> Iterator[dg.DagsterInstance]:
+    """Yield an instance in memory."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def look(project: LazyProject, name: str, found: dg.DagsterInstance) -> Any:
+    defs = build_defs(project.settings, project=project)
+    with dg.build_sensor_context(
+        instance=found, resources={"project": project}, repository_def=defs.get_repository_def()
+    ) as context:
+        return defs.resolve_sensor_def(name).evaluate_tick(context)
+
+
+def catch_up(project: LazyProject, found: dg.DagsterInstance, requests: list[dg.RunRequest]) -> None:
+    defs = build_defs(project.settings, project=project)
+    for request in requests:
+        job = defs.resolve_job_def(str(request.job_name))
+        assert job.execute_in_process(instance=found, partition_key=request.partition_key).success
+
+
+def test_days_are_requested_until_they_are_caught_up_with(project: LazyProject, found: dg.DagsterInstance) -> None:
+    requested = look(project, "new_files", found).run_requests or []
+    assert [(r.job_name, r.partition_key) for r in requested] == [
+        (CATCH_UP_JOB, "2026-03-07"),
+        (CATCH_UP_JOB, "2026-03-08"),
+        (WEEKLY_JOB, "2026-03-02"),
+    ]
+
+    catch_up(project, found, requested)
+
+    after = look(project, "new_files", found)
+    assert (after.run_requests, after.skip_message) == ([], "no day waits for late events")
+    with project.open().store.read() as session:
+        ends = {row.window_end for row in measurements.between(session, "score_range", start=START, end=NOW)}
+    assert ends == {START + n * HOUR for n in range(2, 49)}
+
+
+def test_late_labels_are_joined_by_the_runs_that_are_requested(
+    project: LazyProject, found: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    opened = project.open()
+    aggregate(opened, [TIMES[0].date(), TIMES[3].date()], NOW)
+    measure(opened, "ece_bound", [TIMES[0].date(), TIMES[3].date()], NOW)
+    assert look(project, "late_labels", found).skip_message == "no day waits for late labels"
+    write(tmp_path / "labels/a.parquet", labels(IDS[3:6], at=NOW, of=TIMES[3:6]))
+
+    requested = look(project, "late_labels", found).run_requests or []
+    catch_up(project, found, requested)
+
+    assert [r.partition_key for r in requested] == ["2026-03-08", "2026-03-02"]
+    assert look(project, "late_labels", found).skip_message == "no day waits for late labels"
+    with opened.store.read() as session:
+        rows = measurements.between(session, "ece_bound", start=START, end=NOW, slice_name="*")
+    assert max(row.labeled for row in rows) == 3
+
+
+def test_runs_that_catch_up_take_turns_and_compute_only_what_changed(project: LazyProject) -> None:
+    job = build_defs(project.settings).resolve_job_def(CATCH_UP_JOB)
+
+    assert {**job.tags, **WRITES, INCREMENTAL: "true"} == dict(job.tags)
+
+
+def test_the_watchdog_tells_a_standstill_once(project: LazyProject, found: dg.DagsterInstance) -> None:
+    def at(now: datetime) -> str:
+        clock = LazyProject(project.settings, now=lambda: now, _opened=project.open())
+        return str(look(clock, "watchdog", found).skip_message)
+
+    assert at(NOW) == "nothing has been evaluated yet"
+    measure(project.open(), "score_range", [NOW.date()], NOW)
+    assert at(NOW + MINUTE) == "last evaluation 60 s ago"
+    for n in (11, 12):
+        assert at(NOW + n * MINUTE).startswith("No SLO has been evaluated since 2026-03-09 05:00 UTC")
+
+    with project.open().store.read() as session:
+        assert [message.kind for message in outbox.unsent(session)] == ["stale"]
