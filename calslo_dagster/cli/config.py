@@ -1,0 +1,102 @@
+"""`calslo config`: check the settings, show what is in force, and print the schema for editors."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from calslo_dagster.settings import Settings
+
+MISTAKEN: Final = 2
+_file = click.option("--config", type=click.Path(path_type=Path), help="Settings file; ./calslo.yaml unless told.")
+
+
+@click.group()
+def config() -> None:
+    """Check and show the settings of calslo.yaml.
+
+    \b
+    Example: calslo config check
+    """
+
+
+@config.command()
+@_file
+def check(config: Path | None) -> None:
+    """Print every mistake in the settings, each with file, line and key, and exit with 2; without one, what was found.
+
+    Loads your own SLOs too. A secret that is not set on this machine is told and is no mistake.
+
+    \b
+    Example: calslo config check --config deploy/calslo.yaml
+    """
+    from calslo_dagster.settings.load import draft_settings  # noqa: PLC0415 - keeps --help fast
+
+    draft = draft_settings(config)
+    mistakes = [str(mistake) for mistake in draft.mistakes]
+    if not draft.broken & {"slos", "exclusions", "burn", "slices"}:
+        mistakes += _wrong_promises(draft.settings)
+    for mistake in mistakes:
+        click.echo(mistake, err=True)
+    if mistakes:
+        click.echo(f"calslo: {len(mistakes)} mistake{'s' * (len(mistakes) > 1)} in the settings", err=True)
+        sys.exit(MISTAKEN)
+    _tell(draft.settings)
+
+
+def _wrong_promises(settings: "Settings") -> list[str]:
+    from calslo_dagster.errors import CalsloError  # noqa: PLC0415 - keeps --help fast
+    from calslo_dagster.plugins import load_registry  # noqa: PLC0415 - keeps --help fast
+
+    found = list[str]()
+    for part in (type(settings).aggregate_spec, load_registry):
+        try:
+            part(settings)
+        except CalsloError as error:
+            found += str(error).splitlines()
+    return found
+
+
+def _tell(settings: "Settings") -> None:
+    """Print what was found, without secrets."""
+    from calslo_dagster.plugins import load_registry  # noqa: PLC0415 - keeps --help fast
+
+    slos = load_registry(settings)
+    click.echo(f"settings  {settings.file or 'no file, all defaults'}")
+    click.echo(f"home      {settings.home}")
+    click.echo(f"store     {settings.stated_store_url.text}")
+    click.echo(f"sources   {', '.join(f'{source.name} ({source.kind})' for source in settings.logs)}")
+    click.echo(f"slices    {', '.join(settings.slices.columns) or 'none'}")
+    click.echo(f"SLOs      {', '.join(slos.names)}")
+    for note in settings.missing_secrets():
+        click.echo(f"note: {note}")
+    click.echo("no mistakes")
+
+
+@config.command()
+@_file
+def show(config: Path | None) -> None:
+    """Print the settings in force as YAML, defaults marked; of a secret only the place that holds it is shown.
+
+    \b
+    Example: calslo config show > effective.yaml
+    """
+    from calslo_dagster.settings import load_settings  # noqa: PLC0415 - keeps --help fast
+    from calslo_dagster.settings.show import settings_yaml  # noqa: PLC0415 - keeps --help fast
+
+    click.echo(settings_yaml(load_settings(config)), nl=False)
+
+
+@config.command()
+def schema() -> None:
+    """Print the JSON Schema (2020-12) of calslo.yaml, with which editors complete and check it.
+
+    \b
+    Example: calslo config schema > calslo.schema.json
+    """
+    from calslo_dagster.settings.show import settings_schema  # noqa: PLC0415 - keeps --help fast
+
+    click.echo(json.dumps(settings_schema(), indent=2, ensure_ascii=False))

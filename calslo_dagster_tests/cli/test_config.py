@@ -1,0 +1,82 @@
+"""`calslo config` tells every mistake at once, shows no secret, and prints the schema."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from calslo_dagster.cli.config import config
+from calslo_dagster_tests.settings.files import FULL, written
+
+
+def run(*arguments: str, **environ: str) -> Result:
+    return CliRunner(env={"CALSLO_CONFIG": "", "CALSLO_HOME": "", **environ}).invoke(config, arguments)
+
+
+def test_mistakes_of_the_file_and_of_its_promises_are_told_together(tmp_path: Path) -> None:
+    file = written(tmp_path, "lateness: 10\nlatness: 5m\nslices: {columns: [version]}\nslos:\n  ece_bound: {fail: 2}\n")
+
+    done = run("check", "--config", str(file))
+
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert [line.removeprefix("calslo.yaml:").split(":")[0] for line in lines[:-1]] == ["1", "2", "3", "5"]
+    assert lines[-1] == "calslo: 4 mistakes in the settings"
+
+
+def test_a_module_that_does_not_load_is_a_mistake(tmp_path: Path) -> None:
+    done = run("check", "--config", str(written(tmp_path, "slos: {modules: [absent.py]}")))
+
+    assert done.exit_code == 2
+    assert "slos.modules[0]: module absent.py: there is no file" in done.stderr
+
+
+def test_a_file_that_does_not_exist_is_a_mistake(tmp_path: Path) -> None:
+    done = run("check", "--config", str(tmp_path / "absent.yaml"))
+
+    assert done.exit_code == 2
+    assert "absent.yaml: does not exist" in done.stderr
+
+
+def test_sound_settings_are_summed_up_and_missing_secrets_are_notes() -> None:
+    done = run("check", "--config", str(FULL), CALSLO_DB="postgresql://u:hunter2@db/x")
+
+    assert done.exit_code == 0, done.stderr
+    assert "store     env:CALSLO_DB" in done.stdout
+    assert "sources   ranker (files), ads (sql), play (demo)" in done.stdout
+    assert "note: " in done.stdout
+    assert "file:label-db" in done.stdout
+    assert done.stdout.endswith("no mistakes\n")
+    assert "hunter2" not in done.output
+
+
+def test_no_file_is_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    done = run("check")
+
+    assert done.exit_code == 0
+    assert "no file, all defaults" in done.stdout
+    assert "demo (demo)" in done.stdout
+
+
+def test_show_prints_yaml_without_secrets() -> None:
+    done = run("show", "--config", str(FULL), CALSLO_DB="postgresql://u:hunter2@db/x")
+
+    assert done.exit_code == 0
+    assert yaml.safe_load(done.stdout)["store_url"] == "env:CALSLO_DB"
+    assert "hunter2" not in done.stdout
+
+
+def test_schema_prints_json() -> None:
+    done = run("schema")
+
+    assert json.loads(done.stdout)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+@pytest.mark.parametrize("command", ["check", "show", "schema"])
+def test_help_has_an_example(command: str) -> None:
+    assert f"Example: calslo config {command}" in run(command, "--help").stdout

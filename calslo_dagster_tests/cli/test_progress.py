@@ -1,0 +1,40 @@
+"""Progress is shown on standard error, only there, only on a terminal, and only when work takes a while."""
+
+import pytest
+
+from calslo_dagster.cli.progress import progress
+from calslo_dagster_tests.cli.running import spawn_on_terminal
+
+WORK = """
+import sys, time
+from calslo_dagster.cli.progress import SHOWN_AFTER_SECONDS, progress
+for step in progress(range(30), "day"):
+    time.sleep((SHOWN_AFTER_SECONDS + 1) / 30 if sys.argv[1] == "slow" else 0)
+print("done")
+"""
+
+
+@pytest.mark.parametrize("items", [[], [1, 2, 3]])
+def test_the_items_pass_through(items: list[int]) -> None:
+    assert list(progress(items)) == items
+    assert list(progress(iter(items))) == items
+
+
+def test_slow_work_on_a_terminal_shows_a_bar_and_takes_it_away() -> None:
+    shown = spawn_on_terminal("slow", streams="stderr", code=WORK)
+
+    assert "day/s" in shown.terminal
+    assert "/30" in shown.terminal
+    assert shown.terminal.endswith("\r")
+    assert shown.stdout == "done\n"
+
+
+def test_fast_work_shows_nothing() -> None:
+    assert spawn_on_terminal("fast", streams="stderr", code=WORK).terminal == ""
+
+
+def test_where_nobody_watches_nothing_is_shown() -> None:
+    shown = spawn_on_terminal("slow", streams="stdout", code=WORK)
+
+    assert shown.terminal == "done\r\n"
+    assert shown.stderr == ""
