@@ -1,5 +1,7 @@
 # Every target sets up what it needs: a virtual environment made from requirements.lock, checked by hash.
-PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3 python,$(if $(shell command -v $(p) 2>/dev/null),$(p))))
+# The first one that runs, is new enough and can make an environment: a name on the PATH may be a shim of pyenv or asdf.
+USABLE := import ensurepip, sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3 python,$(if $(shell $(p) -c '$(USABLE)' >/dev/null 2>&1 && echo yes),$(p))))
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -38,7 +40,7 @@ pictures: .calslo/calslo.yaml
 	$(BIN)/python docs/make_pictures.py
 
 $(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "calslo_dagster needs Python 3.11 or newer; run: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
+	@$(or $(PYTHON),false) -c '$(USABLE)' || { echo "calslo_dagster needs Python 3.11 or newer with its venv module (Debian: python3-venv); run: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
