@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import psutil
 import pytest
 import yaml
@@ -37,6 +38,8 @@ def started(home: Path, port: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     folder.mkdir()
     (folder / "dagster.yaml").write_text(yaml.safe_dump(instance_config(folder)), encoding="utf-8")
     workspace = write_workspace(folder)
+    # Two processes that both find no tables create them at once, and one of them ends with "table already exists".
+    dg.DagsterInstance.from_config(str(folder)).dispose()
     environment = os.environ | {"DAGSTER_HOME": str(folder), "CALSLO_CONFIG": str(home / "calslo.yaml")}
     bin_folder = Path(sys.executable).parent
     commands = [
