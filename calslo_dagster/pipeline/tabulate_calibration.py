@@ -66,5 +66,5 @@ def _table(name: str, snapshot: Snapshot, fitted: Fitted) -> CalibrationTable:
         bins = manifest_table(snapshot, edged[0])
     else:
         bins = calibration_table(snapshot, default_bins(snapshot.labeled)) if snapshot.labeled else ()
-    supports = {manifest.version: support(snapshot, manifest) for manifest in edged}
+    supports = {one.version: support(snapshot, one, [other for other in edged if other is not one]) for one in edged}
     return CalibrationTable(name, bins, supports, mask_mismatch(snapshot, expected))

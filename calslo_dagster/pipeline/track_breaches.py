@@ -52,7 +52,8 @@ def _track(project: Project, slo: SLO, days: Sequence[UnfoldedDay]) -> list[Brea
     since = day_span(first).start
     with project.store.write() as session:
         states = breach_states.at_day(session, slo.name, first)
-        rows = {name: _rows(session, slo, name, since) for name in sorted(_eventful(session, slo, since, states))}
+        names, lateness = sorted(_eventful(session, slo, since, states)), project.settings.lateness
+        rows = {name: _rows(session, slo, name, since=since, lateness=lateness) for name in names}
         folds = [
             _fold_slice(_track_of(project, slo, name), states.get(name, BreachState()), rows.get(name, []), first)
             for name in rows
@@ -107,9 +108,9 @@ def _eventful(session: Session, slo: SLO, since: datetime, states: Mapping[str, 
     return {*breached, *(name for name, state in states.items() if state.episode)}
 
 
-def _rows(session: Session, slo: SLO, name: str, since: datetime) -> list[_Row]:
+def _rows(session: Session, slo: SLO, name: str, *, since: datetime, lateness: timedelta) -> list[_Row]:
     found = measurements.between(session, slo.name, start=since, end=FOREVER, slice_name=name)
-    return [(row, Outcome.of(slo, row)) for row in found]
+    return [(row, Outcome.of(slo, row, seen=row.watermark and row.watermark + lateness)) for row in found]
 
 
 def _days(rows: Sequence[_Row]) -> list[tuple[date, list[_Row]]]:
@@ -120,7 +121,7 @@ def _days(rows: Sequence[_Row]) -> list[tuple[date, list[_Row]]]:
 
 
 def _track_of(project: Project, slo: SLO, name: str) -> Track:
-    return Track(slo.name, name, "", step_of(project, slo), slo.open_after, slo.close_after)
+    return replace(Track.of(slo, name), step=step_of(project, slo))
 
 
 def _breach(session: Session, episode: Episode) -> Breach:

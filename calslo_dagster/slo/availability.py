@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from typing import Self
 
 from calslo_dagster.slo.model import Verdict
@@ -111,6 +112,7 @@ def tally(verdicts: Mapping[datetime, Verdict], expected: Iterable[datetime]) ->
     return Tally(*(found.count(state) for state in State))
 
 
+@lru_cache(256)
 def exact(ratio: float) -> Fraction:
     """Return the fraction that the decimal number means: 0.999 is 999/1000, not its nearest binary neighbour."""
     return Fraction(str(ratio))

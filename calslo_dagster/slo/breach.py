@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any, Self
 
 from calslo_dagster.slo.limits import excess
-from calslo_dagster.slo.model import SLO, Measurement, Verdict
+from calslo_dagster.slo.model import JUDGED, SLO, Measurement, Verdict
 from calslo_dagster.slo.windows import step_of
 
 _MET = frozenset({Verdict.MEETING, Verdict.WARNING})
@@ -19,7 +19,10 @@ _TIMES = ("onset", "last_bad", "opened_at", "recovery", "closed_at", "peak_at")
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A series of windows, and how many breached or met ones in a row open or close a breach."""
+    """A series of windows, and how many breached or met ones in a row open or close a breach.
+
+    open_within: so many windows may hold the breached ones that open it, 0 for as many, which is in a row.
+    """
 
     slo: str
     slice: str
@@ -27,11 +30,12 @@ class Track:
     step: timedelta
     open_after: int = 1
     close_after: int = 2
+    open_within: int = 0
 
     @classmethod
     def of(cls, slo: SLO, slice_name: str, model: str = "") -> Self:
         """Return the track of the SLO's slice and model."""
-        return cls(slo.name, slice_name, model, step_of(slo), slo.open_after, slo.close_after)
+        return cls(slo.name, slice_name, model, step_of(slo), slo.open_after, slo.close_after, slo.open_within)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,27 @@ class Outcome:
     is_final: bool = True
 
     @classmethod
-    def of(cls, slo: SLO, row: Measurement) -> Self:
-        """Return the outcome of a measurement."""
+    def of(cls, slo: SLO, row: Measurement, *, seen: datetime | None = None) -> Self:
+        """Return the outcome of a measurement; `seen` is the time of the newest event, None if nobody knows it.
+
+        A window that has hardly begun says little: a few events decide it, and the rest of it usually decides
+        otherwise. Its breach counts from the middle of the window on, at once where nothing can heal it.
+        """
         past = 0.0
         if row.value is not None and row.threshold is not None:
             past = excess(slo.objective.operator, row.value, row.threshold)
-        return cls(row.window_end, row.verdict, row.value, past, reason=row.reason, is_final=row.is_final)
+        is_hasty = row.verdict is Verdict.BREACHED and not row.is_final and not _heals_not(slo) and _is_young(row, seen)
+        verdict = Verdict.UNKNOWN if is_hasty else row.verdict
+        return cls(row.window_end, verdict, row.value, past, reason=row.reason, is_final=row.is_final)
+
+
+def _heals_not(slo: SLO) -> bool:
+    """Whether a breach of a part is one of the whole: where none is allowed, later events take back nothing."""
+    return slo.objective.at_most == 0
+
+
+def _is_young(row: Measurement, seen: datetime | None) -> bool:
+    return seen is not None and seen - row.window_start < (row.window_end - row.window_start) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +134,15 @@ class ClosingRun:
 
 @dataclass(frozen=True, slots=True)
 class BreachState:
-    """Where the fold stands: final windows are folded through `through`; pass every later one to the next fold."""
+    """Where the fold stands: final windows are folded through `through`; pass every later one to the next fold.
+
+    recent: the breached windows that count towards opening, where these need not be in a row.
+    """
 
     through: datetime | None = None
     episode: Episode | None = None
     closing: ClosingRun | None = None
+    recent: tuple[Outcome, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON values."""
@@ -133,6 +156,7 @@ class BreachState:
             through=_time(data["through"]),
             episode=_episode(episode) if episode else None,
             closing=_run(closing) if closing else None,
+            recent=tuple(_outcome(one) for one in data.get("recent", ())),
         )
 
 
@@ -166,6 +190,8 @@ def _gap(track: Track, state: BreachState, row: Outcome) -> BreachState:
 
 def _advanced(track: Track, state: BreachState, row: Outcome, *, settled: bool) -> tuple[BreachState, Episode | None]:
     episode, end = state.episode, row.window_end
+    if track.open_within and row.verdict in JUDGED and (episode is None or episode.opened_at is None):
+        return _gathered(track, state, row, settled=settled), None
     if row.verdict is Verdict.BREACHED:
         return BreachState(end, _worsened(track, state, row, settled=settled)), None
     if row.verdict not in _MET:
@@ -173,6 +199,14 @@ def _advanced(track: Track, state: BreachState, row: Outcome, *, settled: bool) 
         return _frozen(state, end, Counts(excluded=1) if is_excluded else Counts(unknown=1)), None
     if episode is None or episode.opened_at is None:
         return BreachState(end), None
+    return _met(track, state, row, episode, settled=settled)
+
+
+def _met(
+    track: Track, state: BreachState, row: Outcome, episode: Episode, *, settled: bool
+) -> tuple[BreachState, Episode | None]:
+    """Return the state after a window of an open breach was met, and the breach if that closes it."""
+    end = row.window_end
     if not row.is_final:
         return replace(state, through=end), None
     run = state.closing or ClosingRun(end - track.step)
@@ -181,6 +215,17 @@ def _advanced(track: Track, state: BreachState, row: Outcome, *, settled: bool) 
         return BreachState(end, episode, run), None
     provisional = episode.is_provisional or not settled
     return BreachState(end), replace(episode, recovery=run.start, closed_at=end, is_provisional=provisional)
+
+
+def _gathered(track: Track, state: BreachState, row: Outcome, *, settled: bool) -> BreachState:
+    """Return the state with the candidate that the breached ones of the last windows make, if there are any."""
+    since = row.window_end - track.open_within * track.step
+    recent = tuple(o for o in (*state.recent, row) if o.verdict is Verdict.BREACHED and o.window_end > since)
+    candidate = BreachState(row.window_end)
+    for one in recent:
+        candidate = BreachState(row.window_end, _worsened(track, candidate, one, settled=settled))
+    is_open = candidate.episode is not None and candidate.episode.opened_at is not None
+    return replace(candidate, recent=() if is_open else recent)
 
 
 def _worsened(track: Track, state: BreachState, row: Outcome, *, settled: bool) -> Episode:
@@ -206,13 +251,16 @@ def _frozen(state: BreachState, through: datetime, passed: Counts) -> BreachStat
         closing = replace(state.closing, counts=state.closing.counts + passed)
         return BreachState(through, state.episode, closing)
     if state.episode is not None:
-        return BreachState(through, replace(state.episode, counts=state.episode.counts + passed))
+        counts = state.episode.counts + passed
+        return BreachState(through, replace(state.episode, counts=counts), recent=state.recent)
     return BreachState(through)
 
 
 def _to_json(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, tuple):
+        return [_to_json(item) for item in value]
     if is_dataclass(value):
         return {f.name: _to_json(getattr(value, f.name)) for f in fields(value)}
     return value
@@ -220,6 +268,12 @@ def _to_json(value: Any) -> Any:
 
 def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
+
+
+def _outcome(data: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        **{**data, "window_end": datetime.fromisoformat(data["window_end"]), "verdict": Verdict(data["verdict"])}
+    )
 
 
 def _run(data: Mapping[str, Any]) -> ClosingRun:

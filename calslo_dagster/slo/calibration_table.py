@@ -1,6 +1,6 @@
 """Calibration tables: what was claimed and what happened, bin by bin, and where evaluation has left what was fitted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -54,20 +54,26 @@ class Support(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BinSupport:
-    """One bin of a manifest with its events at fit and in evaluation, labelled or not."""
+    """One bin of a manifest with its events at fit and in evaluation, labelled or not.
+
+    explained: the part of the traffic in scores that another version was fitted on, which may have served it;
+    near: events at the bin's edges that may belong to it.
+    """
 
     index: int
     lower: float
     upper: float
     fitted: int
     traffic: int
+    explained: int = 0
+    near: int = 0
 
     @property
     def support(self) -> Support:
-        """Which of the two the bin has."""
-        if self.traffic:
-            return Support.BOTH if self.fitted else Support.NO_FIT
-        return Support.NO_TRAFFIC if self.fitted else Support.NEITHER
+        """Which of the two the bin has; what may have an innocent reason is not reported as a mismatch."""
+        if self.fitted:
+            return Support.BOTH if self.traffic or self.near else Support.NO_TRAFFIC
+        return Support.NO_FIT if self.traffic > self.explained else Support.NEITHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +107,8 @@ def calibration_table(snapshot: Snapshot, bins: int) -> tuple[CalibrationBin, ..
 
 
 def manifest_table(snapshot: Snapshot, manifest: Manifest) -> tuple[CalibrationBin, ...]:
-    """Return the bins of the manifest, empty ones included; a fine bin counts whole to the bin of its midpoint."""
-    bin_of = _bins_between(manifest)
+    """Return the bins of the manifest, empty ones included, from the fine bins that lie in each."""
+    bin_of = _bins_between(manifest, snapshot)
     names = ("w_lab", "w2_lab", "ws_lab", "wy_lab")
     sums = [_binned(snapshot.cell(name), bin_of, manifest) for name in names]
     events = _binned(snapshot.cell_counts("n_lab"), bin_of, manifest)
@@ -112,18 +118,48 @@ def manifest_table(snapshot: Snapshot, manifest: Manifest) -> tuple[CalibrationB
     )
 
 
-def support(snapshot: Snapshot, manifest: Manifest) -> tuple[BinSupport, ...]:
-    """Return for each bin of the manifest its events at fit and in evaluation; the manifest must have fit counts."""
+def support(snapshot: Snapshot, manifest: Manifest, others: Iterable[Manifest] = ()) -> tuple[BinSupport, ...]:
+    """Return for each bin of the manifest its events at fit and in evaluation; the manifest must have fit counts.
+
+    `others` are the manifests of the other versions that served the same window: traffic is not split by version, so
+    what one of them was fitted on speaks against none.
+    """
     if len(manifest.fit_counts) != len(manifest.edges) - 1:
         raise ValueError(
             f"manifest {manifest.version} has {len(manifest.edges)} edges, so it needs one fit count less, "
             f"not {len(manifest.fit_counts)}"
         )
-    traffic = _binned(snapshot.cell_counts("n"), _bins_between(manifest), manifest)
+    bin_of, events = _bins_between(manifest, snapshot), snapshot.cell_counts("n")
+    traffic = _binned(events, bin_of, manifest)
+    explained = _binned(np.where(_fitted_by(others, snapshot), events, 0), bin_of, manifest)
+    near = _near(events, manifest)
     return tuple(
-        BinSupport(k, lower, upper, manifest.fit_counts[k], round(float(traffic[k])))
+        BinSupport(
+            k, lower, upper, manifest.fit_counts[k], round(traffic[k]), explained=round(explained[k]), near=near[k]
+        )
         for k, (lower, upper) in enumerate(pairwise(manifest.edges))
     )
+
+
+def _fitted_by(manifests: Iterable[Manifest], snapshot: Snapshot) -> NDArray[np.bool_]:
+    """Return, for each fine bin, whether one of the manifests was fitted there."""
+    found = np.zeros(grid.FINE_BINS, dtype=np.bool_)
+    for manifest in manifests:
+        counts = np.array(manifest.fit_counts)
+        if len(counts) == len(manifest.edges) - 1:
+            found |= counts[_bins_between(manifest, snapshot)] > 0
+    return found
+
+
+def _near(events: Ints, manifest: Manifest) -> list[int]:
+    """Return, for each bin, the events of the fine bins that an edge of it cuts."""
+    lower, upper = grid.bin_bounds()
+    found = [0] * (len(manifest.edges) - 1)
+    for k, edge in enumerate(manifest.edges[1:-1], start=1):
+        cut = int(events[(lower < edge) & (edge < upper)].sum())
+        found[k - 1] += cut
+        found[k] += cut
+    return found
 
 
 def mask_mismatch(snapshot: Snapshot, expected: Mapping[str, Manifest]) -> MaskMismatch:
@@ -157,13 +193,16 @@ def _bin(place: tuple[int, float, float], events: int, sums: _Sums) -> Calibrati
     return CalibrationBin(*place, events, mean_score=sums.score / sums.weight, observed=rate, low=low, high=high)
 
 
-def _bins_between(manifest: Manifest) -> Ints:
-    """Return the bin of each fine bin by its midpoint, shape (768,)."""
+def _bins_between(manifest: Manifest, snapshot: Snapshot) -> Ints:
+    """Return the bin of each fine bin, shape (768,); one that an edge cuts goes whole to the bin of its mean score."""
     edges = manifest.edges
     if len(edges) < 2 or any(a >= b for a, b in pairwise(edges)):
         raise ValueError(f"manifest {manifest.version} needs at least two ascending bin edges, not {edges}")
     lower, upper = grid.bin_bounds()
-    return np.searchsorted(np.array(edges[1:-1]), (lower + upper) / 2, side="right").astype(np.int64)
+    weight, middle, inner = snapshot.cell("w"), (lower + upper) / 2, np.array(edges[1:-1])
+    is_cut = np.searchsorted(inner, lower, side="right") != np.searchsorted(inner, upper, side="left")
+    place = np.divide(snapshot.cell("ws"), weight, out=middle, where=is_cut & (weight > 0))
+    return np.searchsorted(inner, place, side="right").astype(np.int64)
 
 
 def _binned(values: NDArray[np.float64] | Ints, bin_of: Ints, manifest: Manifest) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from calslo_dagster.slo.model import (
     Objective,
     Operator,
     Override,
+    Severity,
 )
 from calslo_dagster.slo.windows import STEP, WEEK
 
@@ -42,14 +43,17 @@ class Changes:
     min_events: int | None = None
     target: float | None = None
     open_after: int | None = None
+    open_within: int | None = None
     close_after: int | None = None
     slices: str | None = None
     owner: str | None = None
+    severity: Severity | None = None
     runbook: str | None = None
     overrides: tuple[Override, ...] = ()
 
 
-_PLAIN: Final = ("window", "min_events", "target", "open_after", "close_after", "slices", "owner", "runbook")
+_TIMING: Final = ("window", "min_events", "target", "open_after", "open_within", "close_after")
+_PLAIN: Final = (*_TIMING, "slices", "owner", "severity", "runbook")
 
 
 def with_settings(slo: SLO, changes: Changes) -> SLO:
@@ -100,6 +104,8 @@ def _timing(slo: SLO) -> Iterator[str]:
         yield f"a weekly SLO has a window of 7 days, not {slo.window}"
     if slo.pane is not None and (slo.pane < STEP or slo.pane % STEP or slo.window % slo.pane):
         yield f"pane is a multiple of {STEP} that divides the window of {slo.window}, not {slo.pane}"
+    if slo.open_within and slo.open_within < slo.open_after:
+        yield f"open_within {slo.open_within} windows never hold the {slo.open_after} that open_after asks for"
 
 
 def _limits(slo: SLO) -> Iterator[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from calslo_dagster.errors import SettingsError
 from calslo_dagster.slo.limits import plain
 from calslo_dagster.slo.metrics import Metric, metric
-from calslo_dagster.slo.model import EVERYTHING, SLO, Bound, Cadence, Evidence, Objective, Operator, Override
+from calslo_dagster.slo.model import EVERYTHING, SLO, Bound, Cadence, Evidence, Objective, Operator, Override, Severity
 from calslo_dagster.slo.windows import DAY, STEP
 from calslo_dagster.stats.estimate import Estimate
 
@@ -73,7 +73,9 @@ class Declaration:
     description: str = ""
     runbook: str = ""
     owner: str = ""
+    severity: Severity = Severity.CRITICAL
     open_after: int = 1
+    open_within: int = 0
     close_after: int = 2
     overrides: tuple[Override, ...] = ()
 
@@ -98,7 +100,9 @@ def declared(declaration: Declaration) -> SLO:
         description=declaration.description or f"{_title(measured, declaration.aggregation)} keeps its limit.",
         runbook=declaration.runbook,
         owner=declaration.owner,
+        severity=declaration.severity,
         open_after=declaration.open_after,
+        open_within=declaration.open_within,
         close_after=declaration.close_after,
         slices=declaration.slices,
         overrides=declaration.overrides,

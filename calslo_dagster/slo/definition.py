@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from calslo_dagster.slo.model import SLO
 
-# Words for people change nothing about a verdict, so another owner or runbook in the settings is no new definition.
-_WORDS: Final = frozenset({"title", "description", "runbook", "owner"})
+# What is only for people changes nothing about a verdict, so another owner or severity in the settings is no new
+# definition.
+_WORDS: Final = frozenset({"title", "description", "runbook", "owner", "severity"})
 
 
 def definition(slo: SLO) -> dict[str, Any]:

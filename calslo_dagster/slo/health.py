@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from calslo_dagster.slo.limits import excess
-from calslo_dagster.slo.model import Measurement, Operator, Verdict
+from calslo_dagster.slo.model import JUDGED, Measurement, Operator, Verdict
 
 
 class Word(StrEnum):
@@ -35,7 +35,6 @@ LEAST_MEASURED: Final = 0.8
 FAR_PAST: Final = 2.0
 WIDESPREAD: Final = 3
 
-_MEASURED: Final = frozenset({Verdict.MEETING, Verdict.WARNING, Verdict.BREACHED})
 _RANK: Final = (Verdict.BREACHED, Verdict.ERROR, Verdict.WARNING, Verdict.UNKNOWN, Verdict.EXCLUDED, Verdict.MEETING)
 
 
@@ -98,7 +97,7 @@ def roll_up(findings: Sequence[Finding]) -> HealthReport:
 def health(scope: str, findings: Sequence[Finding]) -> Health:
     """Return the health of one scope."""
     counts = {verdict: sum(f.row.verdict is verdict for f in findings) for verdict in Verdict}
-    measured = [f for f in findings if f.row.verdict in _MEASURED]
+    measured = [f for f in findings if f.row.verdict in JUDGED]
     word, why = _word(findings, measured)
     return Health(
         scope=scope,
@@ -125,7 +124,7 @@ def _by(findings: Sequence[Finding], key: Callable[[Finding], str]) -> tuple[Hea
 
 def _word(findings: Sequence[Finding], measured: Sequence[Finding]) -> tuple[Word, str]:
     first = worst_first(findings)[:1]
-    reason = first[0].row.reason if first else "Nothing is expected here."
+    reason = first[0].row.reason if first else "Nothing has been measured yet."
     breached = [f for f in measured if f.row.verdict is Verdict.BREACHED]
     if breached:
         is_far = max(f.excess for f in breached) >= FAR_PAST

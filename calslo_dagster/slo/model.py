@@ -1,6 +1,6 @@
 """What a service level objective is, what it may look at, and what a measurement of it says."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -28,6 +28,24 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
     ERROR = "error"
     EXCLUDED = "excluded"
+
+
+# The verdicts of a window that could be judged.
+JUDGED: Final = frozenset({Verdict.MEETING, Verdict.WARNING, Verdict.BREACHED})
+
+
+class Severity(StrEnum):
+    """How much it hurts, least first; never part of what identifies an alert."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    EMERGENCY = "emergency"
+
+    @property
+    def rank(self) -> int:
+        """The place in the order, 0 for info."""
+        return list(Severity).index(self)
 
 
 class Operator(StrEnum):
@@ -110,7 +128,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         """Refuse an objective without exactly one operator."""
-        if len(self._given()) != 1:
+        if len(list(self._given())) != 1:
             raise ValueError(f"an objective names exactly one of {', '.join(_FIELD_OF.values())}: {self}")
 
     @classmethod
@@ -119,19 +137,20 @@ class Objective:
         named: dict[str, Any] = {_FIELD_OF[operator]: fail}
         return cls(warn=warn, **named)
 
-    def _given(self) -> list[tuple[Operator, Bound]]:
-        bounds = ((operator, getattr(self, name)) for operator, name in _FIELD_OF.items())
-        return [(operator, bound) for operator, bound in bounds if bound is not None]
+    def _given(self) -> Iterator[tuple[Operator, Bound]]:
+        for operator, name in _FIELD_OF.items():
+            if (bound := getattr(self, name)) is not None:
+                yield operator, bound
 
     @property
     def operator(self) -> Operator:
         """The operator that was named."""
-        return self._given()[0][0]
+        return next(self._given())[0]
 
     @property
     def limit(self) -> Bound:
         """The fail limit that was named."""
-        return self._given()[0][1]
+        return next(self._given())[1]
 
     def limits(self, evidence: Evidence) -> Limits:
         """Return the limits for this evidence."""
@@ -160,8 +179,10 @@ class SLO:
     min_events: fewer events than this in the estimate are `unknown`; target: share of windows that must meet it;
     unit: how the value reads, `share` (0..1, shown in percent), `ratio` (a plain number), `us`, `events` or any other
     word; needs: canonical input columns the SLI rests on; runbook: what to do first when it is breached, one paragraph;
-    open_after / close_after: consecutive breached / met windows that open / close a breach; pane: the length of the
-    spans that the SLI wants in `Evidence.panes`, a multiple of 15 minutes, None if it looks at whole windows only.
+    severity: how much a breach hurts; open_after / close_after: breached / met windows in a row that open / close a
+    breach; open_within: the breached ones need not be in a row but among so many windows, 0 for in a row; pane: the
+    length of the spans that the SLI wants in `Evidence.panes`, a multiple of 15 minutes, None if it looks at whole
+    windows only.
     """
 
     name: str
@@ -177,7 +198,9 @@ class SLO:
     description: str = ""
     runbook: str = ""
     owner: str = ""
+    severity: Severity = Severity.CRITICAL
     open_after: int = 1
+    open_within: int = 0
     close_after: int = 2
     slices: str = EVERYTHING
     overrides: tuple[Override, ...] = ()

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from calslo_dagster.slo.exclusions import Exclusion
 from calslo_dagster.slo.limits import figure, limits_for, passes, promise
 from calslo_dagster.slo.model import EVERYTHING, SLO, Bound, Evidence, Limits, Measurement, Verdict
@@ -48,7 +50,7 @@ def measure(
     """Return the SLO's measurement of the evidence; an exception of the SLI or of its limits is the verdict `error`."""
     estimate = Estimate.missing("")
     try:
-        estimate = slo.sli(evidence)
+        estimate = _checked(slo.sli(evidence))
         judgement = judge(slo, evidence, estimate, slice_name=slice_name, model=model, exclusion=exclusion)
     except Exception as error:  # noqa: BLE001 - users write SLIs: a broken one must not stop the others, whatever it raises
         failed = Judgement(Verdict.ERROR, f"The indicator failed: {type(error).__name__}: {error}")
@@ -75,6 +77,23 @@ def measure(
         code_version=provenance.code_version,
         run_id=provenance.run_id,
     )
+
+
+def _checked(found: object) -> Estimate:
+    """Return what an indicator returned if it is an estimate that can be stored; users write indicators."""
+    if not isinstance(found, Estimate):
+        raise TypeError(f"it returned {found!r}; return an Estimate, such as Estimate(value, events=n)")
+    for name in ("value", "low", "high", "standard_error"):
+        number = getattr(found, name)
+        if number is not None and not isinstance(number, (int, float, np.number)):
+            raise TypeError(f"the {name} of its estimate is {number!r}; give a number, or None for none")
+    for name in ("low", "high", "standard_error"):
+        number = getattr(found, name)
+        if number is not None and not math.isfinite(number):
+            raise ValueError(f"the {name} of its estimate is {number}; give a finite number, or None for none")
+    if not isinstance(found.events, (int, np.integer)) or found.events < 0:
+        raise TypeError(f"the events of its estimate are {found.events!r}; give a count")
+    return found
 
 
 def judge(

@@ -2,7 +2,8 @@
 
 import itertools
 import json
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -213,7 +214,58 @@ def test_an_outcome_ranks_by_the_limits_of_its_own_row() -> None:
     assert Outcome.of(slo, a_measurement(Verdict.UNKNOWN, value=None)).excess == 0.0
 
 
-def test_a_track_takes_its_policy_from_the_slo() -> None:
-    slo = an_slo(cadence=Cadence.WEEKLY, window=WEEK, open_after=3, close_after=4)
+@pytest.mark.parametrize(
+    ("minutes", "at_most", "verdict"),
+    [(5, 0.1, Verdict.UNKNOWN), (8, 0.1, Verdict.BREACHED), (5, 0.0, Verdict.BREACHED)],
+)
+def test_a_window_that_has_hardly_begun_opens_no_breach_unless_nothing_can_heal_it(
+    minutes: int, at_most: float, verdict: Verdict
+) -> None:
+    row = a_measurement(Verdict.BREACHED, value=0.5, threshold=at_most, is_final=False)
+    seen = row.window_start + timedelta(minutes=minutes)
 
-    assert Track.of(slo, "intent=a", "churn") == Track("sample", "intent=a", "churn", WEEK, 3, 4)
+    found = Outcome.of(an_slo(objective=Objective(at_most=at_most)), row, seen=seen)
+
+    assert (found.verdict, found.is_final) == (verdict, False)
+    assert Outcome.of(an_slo(), replace(row, is_final=True), seen=seen).verdict is Verdict.BREACHED
+
+
+@pytest.mark.parametrize(
+    ("letters", "onset", "opened"),
+    [
+        ("bmbmb", 0, 5),
+        ("bmmbmb", None, None),
+        ("bmmbmbb", 3, 7),
+        ("bubub", 0, 5),
+        ("bbb", 0, 3),
+        ("bmmmbbb", 4, 7),
+    ],
+)
+def test_three_of_five_windows_open_a_breach_that_begins_with_the_first_of_them(
+    letters: str, onset: int | None, opened: int | None
+) -> None:
+    track = replace(a_track(), open_after=3, open_within=5)
+
+    _, found = fold(track, BreachState(), outcomes(letters))
+
+    places = [((e.onset - START) // STEP, (e.opened_at - START) // STEP) for e in found if e.opened_at]
+    assert places == ([] if onset is None else [(onset, opened)])
+
+
+@given(st.text("bmu", max_size=30), st.integers(0, 30))
+def test_folding_in_parts_gives_the_same_when_breached_windows_need_not_be_in_a_row(letters: str, cut: int) -> None:
+    track, rows = replace(a_track(), open_after=2, open_within=4), outcomes(letters)
+    whole_state, whole = fold(track, BreachState(), rows)
+
+    state, first = fold(track, BreachState(), rows[:cut])
+    state, second = fold(track, BreachState.from_json(json.loads(json.dumps(state.to_json()))), rows[cut:])
+
+    merged = {episode.id: episode for episode in (*first, *second)}
+    assert {e.id: e for e in whole} == merged
+    assert state == whole_state
+
+
+def test_a_track_takes_its_policy_from_the_slo() -> None:
+    slo = an_slo(cadence=Cadence.WEEKLY, window=WEEK, open_after=3, close_after=4, open_within=5)
+
+    assert Track.of(slo, "intent=a", "churn") == Track("sample", "intent=a", "churn", WEEK, 3, 4, 5)

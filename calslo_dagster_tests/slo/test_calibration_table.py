@@ -124,3 +124,22 @@ def test_edges_that_make_no_bins_are_refused(edges: tuple[float, ...]) -> None:
 def test_fit_counts_that_do_not_match_the_edges_are_refused() -> None:
     with pytest.raises(ValueError, match="one fit count less"):
         support(Snapshot(), Manifest("v1", "churn", edges=(0.0, 1.0), fit_counts=(1, 2)))
+
+
+def test_one_score_beside_an_edge_is_in_one_bin_only() -> None:
+    manifest = Manifest("v1", "m", edges=(0.0, 0.33, 1.0), fit_counts=(100, 0))
+
+    found = support(snap([0.329] * 1_000, [1] * 1_000), manifest)
+
+    assert [(one.traffic, one.support) for one in found] == [(1_000, Support.BOTH), (0, Support.NEITHER)]
+
+
+def test_two_versions_that_keep_to_their_own_fits_are_no_mismatch() -> None:
+    """Traffic is not split by version, so what the other was fitted on may be its traffic."""
+    first = Manifest("v1", "m", edges=(0.0, 0.5, 1.0), fit_counts=(100, 0))
+    second = Manifest("v2", "m", edges=(0.0, 0.5, 1.0), fit_counts=(0, 100))
+    seen = snap([0.2] * 50 + [0.8] * 50, [1] * 100)
+
+    for one, other in ((first, second), (second, first)):
+        assert {b.support for b in support(seen, one, [other])} == {Support.BOTH, Support.NEITHER}
+    assert Support.NO_FIT in {b.support for b in support(seen, first)}

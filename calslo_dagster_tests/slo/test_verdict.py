@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -213,3 +214,14 @@ def test_judging_costs_less_than_forty_microseconds() -> None:
 
     # The best of seven rounds: other work on the machine only ever adds time.
     assert min(rounds) < 40e-6
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [None, 0.01, "0.01", Estimate(0.01, low=math.nan, events=5), Estimate(0.01, events=-1)],
+)
+def test_an_indicator_that_returns_no_estimate_is_an_error_of_that_slo(returned: Any) -> None:
+    row = measure(replace(an_slo(), sli=lambda _: returned), Evidence(snap([0.5], [1])), WINDOW)
+
+    assert row.verdict is Verdict.ERROR
+    assert (row.value, row.low, row.events) == (None, None, 0)

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from calslo_dagster.slo.model import SLO, Evidence, Objective
+from calslo_dagster.slo.model import SLO, Evidence, Objective, Severity
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.rates import clamp_rate
 
@@ -30,6 +30,7 @@ slo = SLO(
     description="The calibrator clamps at most 10 % of the scores of every slice within an hour.",
     sli=measured,
     objective=Objective(at_most=0.10, warn=0.05),
+    severity=Severity.WARNING,
     window=timedelta(hours=1),
     # The standard error of a rate at the limit is then 3 points, less than its distance from the warning.
     min_events=100,

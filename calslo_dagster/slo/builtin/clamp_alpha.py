@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from calslo_dagster.slo.limits import plain
-from calslo_dagster.slo.model import SLO, Cadence, Evidence, Manifest, Objective
+from calslo_dagster.slo.model import SLO, Cadence, Evidence, Manifest, Objective, Severity
 from calslo_dagster.stats.drift import change
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.rates import mean_alpha
@@ -55,6 +55,7 @@ slo = SLO(
     description="The clamp parameter alpha changes by less than 0.05 from one ISO week to the next.",
     sli=measured,
     objective=Objective(below=0.05),
+    severity=Severity.WARNING,
     window=timedelta(days=7),
     cadence=Cadence.WEEKLY,
     # Alpha is fitted, not sampled: one event shows it.

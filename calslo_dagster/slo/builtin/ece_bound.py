@@ -10,6 +10,7 @@ from calslo_dagster.stats.bins import DEFAULT_BINS, SMALL_SAMPLE, default_bins
 from calslo_dagster.stats.ece import ece_bound, equal_mass_ece
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.scores import labeled_size
+from calslo_dagster.stats.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,16 @@ def measured(evidence: Evidence, parameters: Parameters) -> Estimate:
     if found.value is None:
         return found
     c, source = constant(evidence, parameters)
-    reason = f"{bins} equal-mass bins, c = {c:.3g} from the {source}"
+    reason = f"{_leaning(evidence.current)}; {bins} equal-mass bins, c = {c:.3g} from the {source}"
     return Estimate(found.value, found.low, found.high, found.events, reason, found.standard_error)
+
+
+def _leaning(snapshot: Snapshot) -> str:
+    """Return on which side the scores err on the whole, with the two means that say so."""
+    weight = snapshot.total("w_lab")
+    score, rate = snapshot.total("ws_lab") / weight, snapshot.total("wy_lab") / weight
+    side = "over-confident" if score > rate else "under-confident"
+    return f"{side}: the mean score is {score:.4f}, the rate {rate:.4f}"
 
 
 def limits(evidence: Evidence, parameters: Parameters) -> Limits:

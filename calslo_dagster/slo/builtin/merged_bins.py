@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from calslo_dagster.slo.model import SLO, Evidence, Objective
+from calslo_dagster.slo.model import SLO, Evidence, Objective, Severity
 from calslo_dagster.slo.parameters import parameter
 from calslo_dagster.stats.bins import DEFAULT_BINS, SMALL_SAMPLE, Binned, default_bins
 from calslo_dagster.stats.estimate import Estimate
@@ -66,6 +66,7 @@ def build(parameters: Parameters) -> SLO:
         ),
         sli=partial(measured, parameters=parameters),
         objective=Objective(at_most=0.20, warn=0.05),
+        severity=Severity.WARNING,
         window=timedelta(hours=24),
         # floor(sqrt(400)) = 20 bins hold 20 events each, twice what keeps a bin from being merged, so scores without
         # ties never merge for lack of traffic.

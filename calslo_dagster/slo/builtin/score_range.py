@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from calslo_dagster.slo.model import SLO, Evidence, Objective
+from calslo_dagster.slo.model import SLO, Evidence, Objective, Severity
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.rates import bad_score_rate
 from calslo_dagster.stats.snapshot import BAD_SCORE_REASONS
@@ -27,6 +27,7 @@ slo = SLO(
     description="No score is null, NaN, infinite, below 0 or above 1, in every window of 15 minutes.",
     sli=measured,
     objective=Objective(at_most=0.0),
+    severity=Severity.EMERGENCY,
     window=timedelta(minutes=15),
     # A bad score is a fact and no sample: one is enough.
     min_events=1,

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from calslo_dagster.slo.limits import plain
-from calslo_dagster.slo.model import SLO, Cadence, Evidence, Objective
+from calslo_dagster.slo.model import SLO, Cadence, Evidence, Objective, Severity
 from calslo_dagster.slo.parameters import parameter
 from calslo_dagster.stats.bins import DEFAULT_BINS
 from calslo_dagster.stats.drift import JUDGED, Delta, deltas, largest_change, metric_values
@@ -96,6 +96,7 @@ def build(parameters: Parameters) -> SLO:
         ),
         sli=partial(measured, parameters=parameters),
         objective=Objective(below=parameters.limit),
+        severity=Severity.WARNING,
         window=timedelta(days=7),
         cadence=Cadence.WEEKLY,
         # With fewer labelled events in either week the noise of most metrics alone is a change of 0.01.
