@@ -88,6 +88,7 @@ class Traffic:
 def traffic(start: datetime = START, hours: int = 72, *, per_hour: int = 40, seed: int = 11) -> Traffic:
     """Return events with an id each, two fifths of them labelled at once and the others within thirty hours.
 
+    Every tenth late label is contradicted by another one, written before it, at the same time or after it.
     From the twentieth hour on latency is twenty times as long for two hours, from the thirtieth on scores for `buy` are
     far off and often clamped for six; the tenth holds bad scores, and everywhere some predictions are repeated, a few
     with the opposite label.
@@ -104,7 +105,8 @@ def traffic(start: datetime = START, hours: int = 72, *, per_hour: int = 40, see
     ids = log["prediction_id"].to_numpy(zero_copy_only=False)
     late = np.flatnonzero(~known)[np.argsort((times + delay)[~known], kind="stable")]
     columns = [ids[late], outcome[late].astype(np.int16), _times((times + delay)[late]), _times(times[late])]
-    return Traffic(_repeated(log, rng), pa.table(columns, schema=LABEL_SCHEMA))
+    given = pa.table(columns, schema=LABEL_SCHEMA)
+    return Traffic(_repeated(log, rng), _contradicted(given, np.random.default_rng(seed + 1)))
 
 
 def _distorted(p: Floats, where: Bools) -> Floats:
@@ -143,6 +145,19 @@ def _repeated(log: pa.Table, rng: np.random.Generator) -> pa.Table:
     ]
     copies = copies.set_column(copies.schema.get_field_index("label"), "label", pa.array(turned, pa.int16()))
     return pa.concat_tables([log, copies]).sort_by("event_time")
+
+
+def _contradicted(given: pa.Table, rng: np.random.Generator) -> pa.Table:
+    """Return the labels with every tenth given once more, as the opposite, up to an hour sooner or later."""
+    others = given.take(np.arange(0, given.num_rows, 10))
+    turned = 1 - others["label"].to_numpy()
+    at = others["label_time"].cast(pa.int64()).to_numpy() + rng.choice([-1, 0, 1], others.num_rows) * rng.integers(
+        1, 3_600_000_000, others.num_rows
+    )
+    columns = {"label": pa.array(turned, pa.int16()), "label_time": _times(at)}
+    for name, values in columns.items():
+        others = others.set_column(others.schema.get_field_index(name), LABEL_SCHEMA.field(name), values)
+    return pa.concat_tables([given, others]).sort_by("label_time")
 
 
 def _times(us: NDArray[np.int64]) -> pa.Array:

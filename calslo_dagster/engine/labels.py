@@ -34,7 +34,7 @@ _LATEST: Final = 2**60
 
 
 class LabelPolicy(StrEnum):
-    """Which label of an event counts when several batches name it."""
+    """Which label of an event counts when there are several: the one that was written first, or last."""
 
     FIRST = "first"
     LAST = "last"
@@ -44,8 +44,9 @@ class LabelPolicy(StrEnum):
 class AppliedLabels:
     """What became of a batch of labels.
 
-    rows: all rows of the batch; applied: events that got their first label; replaced: events whose label changed
-    (policy last); settled: events that already had a label which stays; unmatched: ids no event waits for, or not yet.
+    rows: all rows of the batch; applied: events that got their first label; replaced: events whose label changed;
+    settled: events that already had a label which stays, of which `retimed` have it from another time now; unmatched:
+    ids no event waits for, or not yet.
     Dropped rows: without an id, with a null label, with a label other than 0 and 1, and within the batch repetitions
     and contradictions of the row that counts.
     """
@@ -60,6 +61,7 @@ class AppliedLabels:
     bad_labels: int
     duplicates: int
     contradictions: int
+    retimed: int
 
 
 def apply_labels(
@@ -76,8 +78,9 @@ def apply_labels(
 
     labels_sql: a SELECT of prediction_id, label (0, 1, null) and label_us (null if not known). pending: the event
     partials whose waiting events the labels are for. ledgers: the label partials of earlier batches for these events,
-    in the order of the batches. Within a batch the earliest label counts under policy `first` and the latest under
-    `last`, of two at one time the smaller. The result depends on the content of these inputs only.
+    in the order in which they were applied. Of several labels the earliest counts under policy `first` and the latest
+    under `last`, of two at one time the smaller; one without a time counts only where none has one. So the sum of all
+    batches depends on the set of labels only, not on their batches.
     """
     events, entries = fact_files(pending, PENDING), fact_files(ledgers, LEDGER)
     _check_slices(connection, [*events, *entries], spec)
@@ -102,21 +105,26 @@ class _Batch:
     def winners(self, feed: str) -> str:
         """Return the one label of each id, how many good rows the id has, and how many of them contradict it.
 
-        Time and label make one number, so that the smallest or largest is found without sorting.
+        Time and label make one number, so that the smallest is found without sorting.
         """
         if self.policy is LabelPolicy.FIRST:
-            rank, label = f"min(coalesce(label_us, {_LATEST}) * 2 + label)", "rank % 2"
-            label_us = f"nullif(rank // 2, {_LATEST})"
+            label, label_us = "rank % 2", f"nullif(rank // 2, {_LATEST})"
         else:
-            rank, label = "max(coalesce(label_us + 1, 0) * 2 + 1 - label)", "1 - rank % 2"
-            label_us = "nullif(rank // 2, 0) - 1"
+            label, label_us = "1 - (-rank) % 2", "nullif((-rank) // 2, 0) - 1"
         ranked = (
-            f"SELECT prediction_id, {rank} AS rank, count(*) AS copies, CAST(sum(label) AS BIGINT) AS ones"
+            f"SELECT prediction_id, min({self._rank()}) AS rank, count(*) AS copies, CAST(sum(label) AS BIGINT) AS ones"
             f" FROM ({feed}) WHERE prediction_id IS NOT NULL AND label IN (0, 1) GROUP BY prediction_id"
         )
         against = f"CASE WHEN {label} = 1 THEN copies - ones ELSE ones END AS against"
         chosen = f"CAST({label} AS SMALLINT) AS label, {label_us} AS label_us"
-        return f"SELECT prediction_id, {chosen}, copies, {against} FROM ({ranked})"
+        return f"SELECT prediction_id, {chosen}, rank, copies, {against} FROM ({ranked})"
+
+    def _rank(self, prefix: str = "") -> str:
+        """Return the number that is smaller for the label that counts."""
+        label, time = f"{prefix}label", f"{prefix}label_us"
+        if self.policy is LabelPolicy.FIRST:
+            return f"(coalesce({time}, {_LATEST}) * 2 + {label})"
+        return f"-(coalesce({time} + 1, 0) * 2 + 1 - {label})"
 
     def known(self, ledgers: Sequence[Path], winners: str) -> str:
         """Return the entries of events that the batch names and that have a label already."""
@@ -126,7 +134,7 @@ class _Batch:
         return f"SELECT {self._columns(LEDGER_COLUMNS)} FROM ({current_ledger(ledgers, named)})"
 
     def changes(self, pending: Sequence[Path], winners: str, known: str) -> str:
-        """Return the labels to add (`sign` 1) and to take back (-1), each with its event."""
+        """Return labels with their events: to add (`sign` 1), to take back (-1), to note with another time (0)."""
         columns = self._columns(PENDING_COLUMNS)
         events = f"SELECT {columns} FROM ({rows_of(pending)})" if pending else self._nothing(PENDING_COLUMNS)
         fresh = (
@@ -134,23 +142,24 @@ class _Batch:
             f" JOIN ({winners}) AS w ON e.prediction_id = w.prediction_id"
             f" ANTI JOIN ({known}) AS k ON e.prediction_id = k.prediction_id AND e.event_us = k.event_us"
         )
-        if self.policy is LabelPolicy.FIRST:
-            return fresh
-        other = f"({known}) AS k JOIN ({winners}) AS w ON k.prediction_id = w.prediction_id AND k.label <> w.label"
-        added = f"SELECT k.* REPLACE (w.label AS label, w.label_us AS label_us), 1 AS sign FROM {other}"
-        return f"{fresh} UNION ALL {added} UNION ALL SELECT k.*, -1 AS sign FROM {other}"
+        better = f"k.prediction_id = w.prediction_id AND w.rank < {self._rank('k.')}"
+        other = f"({known}) AS k JOIN ({winners}) AS w ON {better}"
+        differs = "CASE WHEN k.label <> w.label THEN 1 ELSE 0 END AS sign"
+        added = f"SELECT k.* REPLACE (w.label AS label, w.label_us AS label_us), {differs} FROM {other}"
+        return f"{fresh} UNION ALL {added} UNION ALL SELECT k.*, -1 AS sign FROM {other} WHERE k.label <> w.label"
 
     def write(self, changes: str, out: Path) -> None:
         """Write the partial."""
         statement = Statement(DuckDb(), self.spec)
         for fact in (TOTALS, CELLS):
             notes = Notes(self.spec.slice_columns, fact.resolution_us)
-            write_fact(self.connection, statement.labels(fact, changes), out / f"{fact.name}.parquet", notes)
+            counted = f"SELECT * FROM ({changes}) WHERE sign <> 0"
+            write_fact(self.connection, statement.labels(fact, counted), out / f"{fact.name}.parquet", notes)
         names = zip(slice_names(self.spec.slice_columns), self.spec.slice_columns, strict=True)
         slices = [f"{inner} AS {identifier(outer)}" for inner, outer in names]
         listed = ", ".join([*PENDING_COLUMNS, *slices, "label", "label_us"])
         order = sort_order(event_order(self.spec.slice_columns))
-        entries = f"SELECT * FROM (SELECT {listed} FROM ({changes}) WHERE sign = 1) ORDER BY {order}"
+        entries = f"SELECT * FROM (SELECT {listed} FROM ({changes}) WHERE sign >= 0) ORDER BY {order}"
         write_fact(self.connection, entries, out / f"{LEDGER}.parquet", Notes(self.spec.slice_columns, 1))
 
     def _columns(self, names: Sequence[str]) -> str:
@@ -185,6 +194,7 @@ def _counted(connection: duckdb.DuckDBPyConnection, folder: Path) -> AppliedLabe
         f"({rows_of([folder / f'{name}.parquet'])})" for name in ("feed", "winners", "known", "changes")
     )
     named = f"SELECT prediction_id FROM {known} UNION ALL SELECT prediction_id FROM {changes}"
+    ids = f"SELECT prediction_id FROM ({named})"
     counts = {
         "rows": f"count(*) FROM {feed}",
         "missing_ids": f"count(*) FILTER (WHERE prediction_id IS NULL) FROM {feed}",
@@ -192,10 +202,13 @@ def _counted(connection: duckdb.DuckDBPyConnection, folder: Path) -> AppliedLabe
         "bad_labels": f"count(*) FILTER (WHERE prediction_id IS NOT NULL AND label NOT IN (0, 1)) FROM {feed}",
         "winners": f"count(*) FROM {winners}",
         "copies": f"coalesce(sum(copies), 0) FROM {winners}",
-        "contradictions": f"coalesce(sum(against), 0) FROM {winners}",
+        "against": f"coalesce(sum(against), 0) FROM {winners}",
+        # Of the events of this span alone, so that the counts of spans add up.
+        "contradictions": f"coalesce(sum(against), 0) FROM {winners} WHERE prediction_id IN ({ids})",
         "known": f"count(*) FROM {known}",
         "added": f"count(*) FILTER (WHERE sign = 1) FROM {changes}",
         "replaced": f"count(*) FILTER (WHERE sign = -1) FROM {changes}",
+        "retimed": f"count(*) FILTER (WHERE sign = 0) FROM {changes}",
         "matched": f"count(DISTINCT prediction_id) FROM ({named})",
     }
     row = connection.execute("SELECT " + ", ".join(f"(SELECT {count})" for count in counts.values())).fetchone()
@@ -209,6 +222,7 @@ def _counted(connection: duckdb.DuckDBPyConnection, folder: Path) -> AppliedLabe
         missing_ids=found["missing_ids"],
         null_labels=found["null_labels"],
         bad_labels=found["bad_labels"],
-        duplicates=found["copies"] - found["winners"] - found["contradictions"],
+        duplicates=found["copies"] - found["winners"] - found["against"],
         contradictions=found["contradictions"],
+        retimed=found["retimed"],
     )

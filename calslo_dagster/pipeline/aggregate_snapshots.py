@@ -1,6 +1,6 @@
 """Bring the snapshots of some days up to date with the log and with the labels that came for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -13,9 +13,10 @@ from calslo_dagster.pipeline.plan_partials import Day, added_counts, listed_part
 from calslo_dagster.pipeline.project import Log, Project
 from calslo_dagster.pipeline.refresh_units import NO_UNITS, Look, Units, refresh_units
 from calslo_dagster.pipeline.spans import day_us
+from calslo_dagster.pipeline.tell_input import tell_copies, tell_uncounted
 from calslo_dagster.pipeline.watermark import advance_watermark, current_watermark
 from calslo_dagster.sources.base import EPOCH
-from calslo_dagster.store.source_units import Role
+from calslo_dagster.store.source_units import Role, UnitRecord
 
 HISTORY_DAYS: Final = 7
 
@@ -38,8 +39,9 @@ class SnapshotReport:
     """What one aggregation did and found.
 
     `written` partials are new; `errors` and `gone` name input that cannot be read, `rejected` counts rows without a
-    usable time in all units that are there; `days` are the days asked for, `history` the seven days before them;
-    `lateness` is how late events may come.
+    usable time in all units that are there; `copies` and `uncounted` say in sentences which files are repeated, and
+    which rows cannot be counted; `days` are the days asked for, `history` the seven days before them; `lateness` is how
+    late events may come.
     """
 
     days: tuple[DaySnapshot, ...]
@@ -52,13 +54,23 @@ class SnapshotReport:
     watermark: datetime | None
     now: datetime
     lateness: timedelta = timedelta(0)
+    copies: tuple[str, ...] = ()
+    uncounted: tuple[str, ...] = ()
 
 
-def aggregate_days(project: Project, days: Sequence[date], *, now: datetime, recompute: bool) -> SnapshotReport:
+def aggregate_days(
+    project: Project,
+    days: Sequence[date],
+    *,
+    now: datetime,
+    recompute: bool,
+    on_day: Callable[[date], None] | None = None,
+) -> SnapshotReport:
     """Bring the snapshots of these days up to date.
 
     `recompute` reads the days from the log again even if nothing changed. The days that their windows reach back into
     are brought up to date as well, so that what is measured later does not depend on the order in which days are run.
+    `on_day` is called for each of the days that is done, once for each log.
     """
     feed_demo(project, now=now)
     load_manifests(project)
@@ -74,6 +86,8 @@ def aggregate_days(project: Project, days: Sequence[date], *, now: datetime, rec
                 again = recompute and day not in before
                 plan = Day(project, connection, log, day, now, events, labels, current=current, recompute=again)
                 written += swap_partials(plan, plan.wanted())
+                if on_day and day not in before:
+                    on_day(day)
             advance_watermark(project, log, events, now)
     return _report(project, days, looks, written=written, now=now)
 
@@ -99,12 +113,21 @@ def _report(
         written=written,
         rejected=added_counts(units.rejected for units in inputs),
         errors=tuple(error for units in inputs for error in units.errors),
-        gone=tuple(record.unit for units in inputs for record in units.gone),
+        gone=tuple(_told(record) for units in inputs for record in units.gone),
         units=sum(len(units.present) for units in inputs),
         watermark=current_watermark(project, now),
         now=now,
         lateness=project.settings.lateness,
+        copies=tuple(tell_copies(project)),
+        uncounted=tuple(tell_uncounted(project, days)),
     )
+
+
+def _told(record: UnitRecord) -> str:
+    """Return the unit's name, and until when its content was under it, should there be another one now."""
+    if record.unit == record.name or record.last_us is None:
+        return record.name
+    return f"{record.name} with events until {EPOCH + timedelta(microseconds=record.last_us):%Y-%m-%d %H:%M:%S}"
 
 
 def _snapshot_of(project: Project, day: date, logs: Sequence[Units]) -> DaySnapshot:

@@ -16,6 +16,7 @@ from calslo_dagster.engine.facts import HOUR_US
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD: Final = timedelta(days=1)
 BAD_TIME: Final = "bad_time"
+DUPLICATES: Final = "duplicates"
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 EVENT_COLUMNS: Final = (
@@ -160,7 +161,9 @@ class Intake:
 
     rows: all of them; hours: good rows by the start of their hour (of a label feed: of the event, where the feed
     tells); rejected: rows by reason, here only `bad_time`; columns: canonical and slice names with at least one value;
-    error: what is wrong and what to do, then nothing of the unit counts; retry: the error may pass by itself.
+    error: what is wrong and what to do, then nothing of the unit counts; retry: the error may pass by itself; content:
+    of a file, what tells it from all that hold something else (`contents.content_of`); copy_of: the unit that holds the
+    same and is counted in its place.
     """
 
     unit: Unit
@@ -172,6 +175,8 @@ class Intake:
     columns: tuple[str, ...] = ()
     error: str | None = None
     retry: bool = False
+    content: str = ""
+    copy_of: str = ""
 
 
 class Source(Protocol):

@@ -21,6 +21,20 @@ def missing_column(where: str, role: Role, found: Iterable[str]) -> str:
     return f'{where}: no {role.title}; columns found: {names}; set "{role.key}" to the column that holds it{flag}'
 
 
+def other_delimiter(where: str, role: Role, *, told: str, likely: str) -> str:
+    """Say that a required column is absent because the columns are divided by something else."""
+    between, named = json.dumps(told), json.dumps(likely)
+    return (
+        f"{where}: no {role.title} between the delimiters {between}; the columns seem to be divided by {named}; "
+        f"set 'delimiter: {named}' for this source in calslo.yaml (calslo evaluate: and pass --source with its name)"
+    )
+
+
+def copied(where: str, original: str) -> str:
+    """Say that all rows of a file are those of another one."""
+    return f'{where}: holds the same as "{original}", so it is counted once; remove one of them'
+
+
 def repeated_column(where: str, role: Role) -> str:
     """Say that two columns bear the name that is asked for."""
     return f'{where}: {role.title} occurs more than once; rename one of them, or set "{role.key}" to another column'

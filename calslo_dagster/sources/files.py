@@ -1,6 +1,7 @@
 """Logs and label feeds in files: Parquet, CSV and JSONL, found by paths, directories and globs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -13,10 +14,12 @@ from calslo_dagster.sources import complaints
 from calslo_dagster.sources.base import FeedSpec, FileFormat, Intake, LabelSpec, SourceSpec, Span, Unit
 from calslo_dagster.sources.canonical import canonical, nothing, roles_of
 from calslo_dagster.sources.checks import Checked, check
-from calslo_dagster.sources.formats import Shape, all_columns, json_keys, scan, shape_of
-from calslo_dagster.sources.listing import list_units
+from calslo_dagster.sources.contents import content_of
+from calslo_dagster.sources.formats import Shape, all_columns, json_keys, likely_delimiter, scan, shape_of
+from calslo_dagster.sources.listing import hive_values, list_units
 from calslo_dagster.sources.reading import Scan
-from calslo_dagster.sources.troubles import Trouble, drain, explain
+from calslo_dagster.sources.roles import Role
+from calslo_dagster.sources.troubles import Trouble, explain
 
 _S = TypeVar("_S", bound=FeedSpec)
 _UNREADABLE = (duckdb.Error, pa.ArrowException, OSError)
@@ -45,25 +48,25 @@ class Files(Generic[_S]):
         if unit.problem:
             return Intake(unit, error=unit.problem, retry=unit.retry)
         try:
-            return self._checked(connection, unit, now).intake(unit)
+            return self._checked(connection, unit, now)
         except SourceError as error:
             return Intake(unit, error=str(error))
         except _UNREADABLE as error:
             trouble = _trouble(unit, error)
             return Intake(unit, error=trouble.message, retry=trouble.retry)
 
-    def _checked(self, connection: duckdb.DuckDBPyConnection, unit: Unit, now: datetime) -> Checked:
+    def _checked(self, connection: duckdb.DuckDBPyConnection, unit: Unit, now: datetime) -> Intake:
         shape = self._shape(connection, unit)
         if shape.is_empty:
-            return Checked()
+            return Intake(unit)
         where = str(unit.path)
         self._require_columns(connection, unit, shape)
-        if shape.compression:
-            drain(Path(where))
+        # Before the check, because DuckDB may take compressed data that was cut for data that ends there.
+        content = content_of(Path(where), _told(unit, shape))
         checked = check(connection, self._scan(shape, [unit]), self._spec, where=where, now=now)
         if shape.format is FileFormat.JSONL and checked.rows:
             self._require_keys(connection, unit, checked)
-        return checked
+        return replace(checked.intake(unit), content=content)
 
     def _require_columns(self, connection: duckdb.DuckDBPyConnection, unit: Unit, shape: Shape) -> None:
         """Refuse a file without a required column, and name all that it has."""
@@ -72,8 +75,17 @@ class Files(Generic[_S]):
             if names.count(role.column) > 1:
                 raise SourceError(complaints.repeated_column(str(unit.path), role))
             if role.is_required and role.column not in names:
+                self._refuse_delimiter(unit, role)
                 found = all_columns(connection, unit, shape)
                 raise SourceError(complaints.missing_column(str(unit.path), role, found))
+
+    def _refuse_delimiter(self, unit: Unit, role: Role) -> None:
+        """Say so if the column is missing because the columns are divided by something else."""
+        told, path = self._spec.delimiter, Path(str(unit.path))
+        if unit.format is not FileFormat.CSV:
+            return
+        if likely := likely_delimiter(path, told, role.column):
+            raise SourceError(complaints.other_delimiter(str(path), role, told=told, likely=likely))
 
     def _require_keys(self, connection: duckdb.DuckDBPyConnection, unit: Unit, checked: Checked) -> None:
         """Refuse a file in which no row has a required key: JSONL has no header that would tell."""
@@ -128,6 +140,12 @@ class FileLabels(Files[LabelSpec]):
     ) -> str:
         """Return a SELECT of the canonical labels; with a span, those of its events and of events of unknown time."""
         return self._select(connection, units, span_us)
+
+
+def _told(unit: Unit, shape: Shape) -> dict[str, str]:
+    """Return the columns that the folders above the file tell."""
+    values = hive_values(Path(str(unit.path))) if shape.hive else {}
+    return {name: values[name] for name in shape.hive}
 
 
 def _trouble(unit: Unit, error: Exception) -> Trouble:

@@ -18,6 +18,7 @@ _BLOCK: Final = 1 << 16
 _LONGEST_HEADER: Final = 1 << 20
 # The name under which a scan tells each row's file; a log that uses it for a column of its own is not to be expected.
 _FILE: Final = "calslo file"
+_DELIMITERS: Final = (";", "\t", "|", ",")
 _HIVE_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -83,6 +84,16 @@ def header(path: Path, delimiter: str) -> list[str]:
             data += block
     text = data.decode("utf-8", errors="replace").removeprefix("\ufeff")
     return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), []) if text.strip() else []
+
+
+def likely_delimiter(path: Path, told: str, wanted: str) -> str | None:
+    """Return what else seems to divide the columns of a CSV file in which the wanted column is not found."""
+    undivided = len(header(path, told)) == 1
+    for delimiter in _DELIMITERS:
+        found = header(path, delimiter)
+        if delimiter != told and len(found) > 1 and (undivided or wanted in found):
+            return delimiter
+    return None
 
 
 def scan(shape: Shape, units: Sequence[Unit], delimiter: str) -> Scan:

@@ -40,21 +40,22 @@ def list_hours(connection: sa.Connection, layout: Layout, spec: FeedSpec, window
     if layout.clock is None or layout.time is None:
         found = connection.execute(sa.select(*state).select_from(layout.table)).one()
         return [Unit(EVERYTHING, _digest(EVERYTHING, [_state(found)]))] if found[0] else []
-    low = spec.bounds_us()[0]
+    low, high = _bounds(spec)
     text, groups = layout.clock.text(), layout.clock.groups()
     query = sa.select(sa.func.min(text), sa.func.max(text), *state).select_from(layout.table).group_by(*groups)
     if window is not None:
-        query = query.where(sa.or_(layout.clock.between(*window), layout.clock.outside(low)))
+        query = query.where(sa.or_(layout.clock.between(*window), layout.clock.outside(low, high)))
     rows = connection.execute(query).all()
     samples = [(as_text(row[0]), as_text(row[1])) for row in rows]
     bundles: dict[int | None, _Bundle] = {}
     for row, sample, time in zip(rows, samples, _times(samples, layout.time, spec, layout.where), strict=True):
-        is_dated = time is not None and low <= time < LATEST_US
+        is_dated = time is not None and low <= time < high
         hour = time // HOUR_US * HOUR_US if time is not None and is_dated else None
         bundle = bundles.setdefault(hour, _Bundle())
         bundle.states.append(_state(row))
-        # Digits of an hour, `2026-03-01T12`; of an unreadable time as many as it was grouped by.
-        bundle.keys.update(text[: 16 if hour is None else 13] for text in sample if text)
+        if time is None or is_dated:
+            # Digits of an hour, `2026-03-01T12`; of an unreadable time as many as it was grouped by.
+            bundle.keys.update(text[: 16 if hour is None else 13] for text in sample if text)
     units = [_unit(hour, bundle, layout.clock) for hour, bundle in bundles.items() if _is_in(hour, window)]
     return sorted(units, key=lambda unit: unit.name)
 
@@ -65,7 +66,7 @@ def condition(layout: Layout, unit: Unit, spec: FeedSpec) -> Element:
     if clock is None or unit.name == EVERYTHING:
         return sa.true()
     if unit.hour_us is None:
-        return sa.true() if len(unit.keys) > _MOST_KEYS else clock.undated(spec.bounds_us()[0], unit.keys)
+        return sa.true() if len(unit.keys) > _MOST_KEYS else clock.undated(*_bounds(spec), unit.keys)
     if clock.storage is Storage.TEXT:
         return clock.beginning(unit.keys)
     return clock.between(unit.hour_us, unit.hour_us + HOUR_US)
@@ -76,9 +77,16 @@ def belongs(time: str, unit: Unit, spec: FeedSpec) -> str:
     if unit.name == EVERYTHING:
         return "true"
     if unit.hour_us is None:
-        return f"({time}) IS NULL OR ({time}) < {spec.bounds_us()[0]} OR ({time}) >= {LATEST_US}"
+        low, high = _bounds(spec)
+        return f"({time}) IS NULL OR ({time}) < {low} OR ({time}) >= {high}"
     # What was grouped with this hour but cannot be read is counted here, or it would be counted nowhere.
     return f"({time}) IS NULL OR ({time}) >= {unit.hour_us} AND ({time}) < {unit.hour_us + HOUR_US}"
+
+
+def _bounds(spec: FeedSpec) -> Span:
+    """Return the span of good times; without a latest one it ends with the calendar."""
+    low, high = spec.bounds_us()
+    return low, LATEST_US if high is None else high
 
 
 def _times(

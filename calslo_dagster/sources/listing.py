@@ -1,6 +1,7 @@
 """Which files there are: paths, directories and globs become units; what cannot be listed becomes one error each."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ _ENDINGS: Final = {
     ".json": FileFormat.JSONL,
 }
 _COMPRESSED: Final = (".gz", ".zst")
+# What logrotate and its kin put after the name of a log: a number, or when it was rotated.
+_ROTATED: Final = re.compile(r"[.-](\d{1,3}|20\d\d-?\d\d-?\d\d([-_t.]?\d\d([-_:.]?\d\d){0,2})?|\d{10})$")
 _MAGIC: Final = frozenset("*?[")
 # Spark and its kin keep what is not data, or not yet, under such names.
 _PRIVATE: Final = (".", "_")
@@ -52,10 +55,11 @@ def list_units(spec: FeedSpec) -> list[Unit]:
 
 
 def format_of(path: Path) -> FileFormat | None:
-    """Return the format that the file's name tells, if it tells one."""
+    """Return the format that the file's name tells, if it tells one; that of a rotated log stands before its number."""
     name = path.name.lower()
     for ending in _COMPRESSED:
         name = name.removesuffix(ending)
+    name = _ROTATED.sub("", name)
     known = _ENDINGS.get(Path(name).suffix)
     return None if known is FileFormat.PARQUET and name != path.name.lower() else known
 

@@ -76,25 +76,29 @@ class Clock:
         ranges = (sa.and_(self._bytewise() >= key, self._bytewise() < f"{key};") for key in keys)
         return sa.or_(sa.false(), *ranges)
 
-    def outside(self, start_us: int) -> Element:
-        """Return a condition for rows without a time, before the start or beyond the calendar."""
+    def outside(self, start_us: int, end_us: int) -> Element:
+        """Return a condition for rows without a time in the span; for text and local times also for some inside it."""
         missing = self.column.is_(None)
         if self.storage is Storage.TEXT:
-            return sa.or_(missing, self._bytewise() < "0", self._bytewise() >= ":")
+            first, last = (EPOCH + timedelta(microseconds=us) for us in (start_us, end_us))
+            # A day more on both sides, as a local date differs; words and nothing at all come before or after digits.
+            days = [day.date().isoformat() for day in (first + 2 * _DAY, last - _DAY)]
+            return sa.or_(missing, self._bytewise() < days[0], self._bytewise() >= days[1])
         low: datetime | int
         high: datetime | int
         if self.storage is Storage.NUMBER:
-            low, high = (us * self._unit // 1_000_000 for us in (start_us, LATEST_US))
+            low, high = (us * self._unit // 1_000_000 for us in (start_us, end_us))
         else:
-            low, high = (EPOCH + timedelta(microseconds=us) for us in (start_us, LATEST_US))
+            low, high = (EPOCH + timedelta(microseconds=us) for us in (start_us, end_us))
             if self.storage is Storage.LOCAL:
-                low, high = self._local(low), high.replace(tzinfo=None) - _DAY
+                # A day earlier first, because the end of the calendar has no local time.
+                low, high = self._local(low) + _HOUR, self._local(high - _DAY) + _DAY - _HOUR
         return sa.or_(missing, self.column < low, self.column >= high)
 
-    def undated(self, start_us: int, keys: Sequence[str]) -> Element:
+    def undated(self, start_us: int, end_us: int, keys: Sequence[str]) -> Element:
         """Return a condition for rows outside, and for text times that begin with one of the keys."""
         beginnings = sa.func.substr(self.column, 1, 16).in_(keys) if keys else sa.false()
-        return sa.or_(self.outside(start_us), beginnings)
+        return sa.or_(self.outside(start_us, end_us), beginnings)
 
     @property
     def _unit(self) -> int:

@@ -52,13 +52,6 @@ def explain(path: Path, form: FileFormat | None, error: Exception) -> Trouble:
     return found or Trouble(f"{path}: cannot be read as {form}: {_first_line(said)}; rewrite the file")
 
 
-def drain(path: Path) -> None:
-    """Decompress the whole file, because DuckDB may take one that was cut for one that ends there."""
-    with pa.input_stream(str(path), compression=compression_of(path)) as stream:
-        while stream.read(_BLOCK):
-            pass
-
-
 def _parquet(path: Path, said: str) -> Trouble | None:
     size = path.stat().st_size
     with path.open("rb") as file:

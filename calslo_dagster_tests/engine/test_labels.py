@@ -21,7 +21,7 @@ from calslo_dagster.errors import SnapshotError
 from calslo_dagster_tests.engine.logs import DAY, SPEC, Row, contents, hours, partial, traffic
 
 FIXTURES = [HealthCheck.function_scoped_fixture]
-NOTHING = AppliedLabels(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+NOTHING = AppliedLabels(*[0] * 11)
 
 Label = tuple[str | None, int | None, int | None]
 
@@ -80,40 +80,58 @@ def test_labels_in_any_batches_and_order_end_where_labels_in_the_log_do(
     assert facts_digest(connection, [*events, *parts]) == facts_digest(connection, [expected])
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=FIXTURES)
-@given(batches=st.lists(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from([0, 1])), max_size=6), max_size=4))
-def test_the_last_label_wins_by_taking_the_earlier_one_back(
-    connection: DuckDBPyConnection, tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[str, int]]]
+TIMES = st.one_of(st.none(), st.integers(0, 3), st.just(2**61))
+BATCH = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from([0, 1]), TIMES), max_size=6)
+
+
+def decided(labels: Iterable[Label], name: str, policy: LabelPolicy) -> int | None:
+    """Return the label that the set of all labels gives to a prediction, whatever their batches."""
+    known = [(time, label) for found, label, time in labels if found == name and label is not None]
+    never = math.inf if policy is LabelPolicy.FIRST else -math.inf
+    timed = [(never if time is None or time > 2**60 else time, label) for time, label in known]
+    if policy is LabelPolicy.FIRST:
+        return min(timed)[1] if timed else None
+    return -max((time, -label) for time, label in timed)[1] if timed else None
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=FIXTURES)
+@given(batches=st.lists(BATCH, max_size=5), policy=st.sampled_from(LabelPolicy))
+def test_which_of_several_labels_counts_depends_on_the_set_of_them_only(
+    connection: DuckDBPyConnection,
+    tmp_path_factory: pytest.TempPathFactory,
+    batches: list[list[Label]],
+    policy: LabelPolicy,
 ) -> None:
     folder = tmp_path_factory.mktemp("labels")
     log = [Row(DAY + i, 0.1 + 0.2 * i, None, name, weight=0.7) for i, name in enumerate("abcd")]
-    last = {name: label for batch in batches for name, label in batch}
-    timed = [[(name, label, DAY + i) for i, (name, label) in enumerate(batch)] for batch in batches]
+    every = [label for batch in batches for label in batch]
 
     events = partial(connection, log, folder)
-    parts = apply_in_turn(connection, [events], timed, folder, policy=LabelPolicy.LAST)
+    parts = apply_in_turn(connection, [events], batches, folder, policy=policy)
 
-    expected = partial(connection, [replace(row, label=last.get(row.prediction_id or "")) for row in log], folder)
-    assert facts_digest(connection, [events, *parts]) == facts_digest(connection, [expected])
+    final = [replace(row, label=decided(every, row.prediction_id or "", policy)) for row in log]
+    assert facts_digest(connection, [events, *parts]) == facts_digest(connection, [partial(connection, final, folder)])
 
 
 def test_a_label_taken_back_leaves_exactly_nothing(connection: DuckDBPyConnection, folder: Path) -> None:
     """Scores and weights whose products have no exact sum in floating point."""
     log = [Row(DAY, 1 / 3 + i / 1000, None, f"p{i}", weight=1 / 7) for i in range(50)]
-    ones: list[Label] = [(row.prediction_id, 1, None) for row in log]
-    zeros: list[Label] = [(row.prediction_id, 0, None) for row in log]
+    batches: list[list[Label]] = [[(row.prediction_id, label, at) for row in log] for at, label in enumerate((1, 0, 1))]
 
     events = partial(connection, log, folder)
-    parts = apply_in_turn(connection, [events], [ones, zeros, ones], folder, policy=LabelPolicy.LAST)
+    parts = apply_in_turn(connection, [events], batches, folder, policy=LabelPolicy.LAST)
 
     assert facts_digest(connection, [events, *parts]) == facts_digest(connection, [events, parts[0]])
 
 
-def test_the_first_label_stays_under_the_policy_first(connection: DuckDBPyConnection, folder: Path) -> None:
+@pytest.mark.parametrize(("times", "winner"), [((1, 9), 1), ((9, 1), 0), ((None, 9), 0), ((9, None), 1)])
+def test_the_label_that_was_written_first_counts_in_whichever_batch_it_comes(
+    connection: DuckDBPyConnection, folder: Path, times: tuple[int | None, int | None], winner: int
+) -> None:
     events = partial(connection, [Row(prediction_id="a")], folder)
-    parts = apply_in_turn(connection, [events], [[("a", 1, 9)], [("a", 0, 1)]], folder)
+    parts = apply_in_turn(connection, [events], [[("a", 1, times[0])], [("a", 0, times[1])]], folder)
 
-    expected = partial(connection, [Row(prediction_id="a", label=1)], folder)
+    expected = partial(connection, [Row(prediction_id="a", label=winner)], folder)
     assert facts_digest(connection, [events, *parts]) == facts_digest(connection, [expected])
 
 
@@ -151,7 +169,7 @@ def test_every_row_of_a_batch_is_accounted_for(connection: DuckDBPyConnection, f
     apply_labels(connection, [events], known, folder / "labels-1", spec=SPEC)
     batch: list[Label] = [
         *[("a", 1, 1), ("a", 1, 2), ("a", 0, 3)],
-        *[("b", 0, None), ("nobody", 0, 1), ("d", 0, 1)],
+        *[("b", 0, None), ("nobody", 0, 1), ("d", 0, 2)],
         *[(None, 1, 1), ("", 1, 1), ("c", None, 1), ("c", -1, 1), ("c", 2, 1)],
     ]
 
@@ -174,20 +192,21 @@ def test_every_row_of_a_batch_is_accounted_for(connection: DuckDBPyConnection, f
 
 
 def test_a_changed_label_is_counted_as_replaced(connection: DuckDBPyConnection, folder: Path) -> None:
-    events = partial(connection, [Row(prediction_id=name) for name in "ab"], folder)
-    apply_labels(connection, [events], feed([("a", 1, 1), ("b", 1, 1)], folder), folder / "labels-1", spec=SPEC)
+    events = partial(connection, [Row(prediction_id=name) for name in "abcd"], folder)
+    known: list[Label] = [(name, 1, 5) for name in "abcd"]
+    apply_labels(connection, [events], feed(known, folder), folder / "labels-1", spec=SPEC)
 
     found = apply_labels(
         connection,
         [events],
-        feed([("a", 0, 2), ("b", 1, 2)], folder),
+        feed([("a", 0, 6), ("b", 1, 6), ("c", 1, 4), ("d", 0, 4)], folder),
         folder / "labels-2",
         spec=SPEC,
         ledgers=[folder / "labels-1"],
         policy=LabelPolicy.LAST,
     )
 
-    assert found == replace(NOTHING, rows=2, replaced=1, settled=1)
+    assert found == replace(NOTHING, rows=4, replaced=1, settled=3, retimed=1)
 
 
 def test_applying_a_batch_again_writes_the_same_bytes(

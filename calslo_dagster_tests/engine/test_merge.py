@@ -8,11 +8,22 @@ from duckdb import DuckDBPyConnection
 from calslo_dagster.engine.aggregate import AggregateSpec
 from calslo_dagster.engine.facts import DAY_US, FACTS, HOUR_US, PANE_US, TOTALS
 from calslo_dagster.engine.labels import apply_labels
-from calslo_dagster.engine.merge import merge_facts
+from calslo_dagster.engine.merge import count_rows, merge_facts, take_hours
 from calslo_dagster.engine.parquet import Notes, write_fact
 from calslo_dagster.engine.read import facts_digest, window
 from calslo_dagster.errors import SnapshotError
-from calslo_dagster_tests.engine.logs import DAY, SLICES, SPEC, Row, assert_same, contents, hours, partial, traffic
+from calslo_dagster_tests.engine.logs import (
+    DAY,
+    SLICES,
+    SPEC,
+    Row,
+    assert_same,
+    contents,
+    counted,
+    hours,
+    partial,
+    traffic,
+)
 
 
 @pytest.fixture
@@ -139,3 +150,39 @@ def test_merging_nothing_writes_nothing(connection: DuckDBPyConnection, folder: 
 
     assert contents(folder / "merged") == {}
     assert TOTALS in FACTS
+
+
+def test_hours_taken_out_of_a_day_are_those_of_a_pass_over_them(
+    connection: DuckDBPyConnection, folder: Path, log: list[Row]
+) -> None:
+    day = partial(connection, log, folder)
+    starts = [start for start, _ in hours(log)]
+
+    take_hours(connection, day, starts[1:3], folder / "two")
+    take_hours(connection, day, [starts[0], *starts[3:]], folder / "others")
+    merge_facts(connection, [folder / "two", folder / "others"], folder / "again")
+
+    parts = hourly(connection, log, folder)
+    merge_facts(connection, parts[1:3], folder / "expected")
+    assert contents(folder / "two") == contents(folder / "expected")
+    assert contents(folder / "again") == contents(day)
+
+
+def test_rows_are_counted_from_the_facts_as_the_pass_counted_them(
+    connection: DuckDBPyConnection, folder: Path, log: list[Row]
+) -> None:
+    bad = [
+        Row(score=2.0),
+        Row(score=None),
+        Row(label=7),
+        Row(prediction_id="c", label=0),
+        Row(prediction_id="c", label=1),
+    ]
+    made, found = counted(connection, [*log, *bad], folder)
+
+    counts = count_rows(connection, made)
+
+    plain = {"rows": found.rows, "events": found.events, "labeled": found.labeled, "pending": found.pending}
+    rejected = {reason: rows for reason, rows in found.rejected.items() if reason != "bad_time"}
+    assert counts == {**plain, "duplicates": found.duplicates, "conflicts": found.conflicts, **rejected}
+    assert count_rows(connection, folder / "nothing")["rows"] == 0

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from calslo_dagster.engine.connect import connect
-from calslo_dagster.pipeline.plan_partials import Day, batch_key, listed_partials, swap_partials
+from calslo_dagster.pipeline.plan_labels import batch_key
+from calslo_dagster.pipeline.plan_partials import Day, listed_partials, swap_partials
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.refresh_units import NO_UNITS, Look, refresh_units
 from calslo_dagster.slo.windows import DAY
@@ -193,27 +194,25 @@ def test_a_batch_without_labels_for_an_hour_is_noted_and_not_read_again(project:
     assert aggregate(project, [TODAY], OPEN + MINUTE).written == 0
 
 
-def test_the_first_batch_by_name_wins_whenever_it_comes(project: Project, tmp_path: Path) -> None:
-    write(tmp_path / "log/a.parquet", events([START], prediction_id="p", score=1.0))
-    write(tmp_path / "labels/2.parquet", labels(["p"], 0, at=OPEN))
-    aggregate(project, [TODAY])
-    assert snapshots(project, TODAY)["*"].total("wy_lab") == 0.0
-    write(tmp_path / "labels/1.parquet", labels(["p"], 1, at=OPEN))
-    aggregate(project, [TODAY])
+@pytest.mark.parametrize(
+    ("policy", "times", "winner"), [("first", (2, 1), 1), ("last", (1, 2), 1), ("last", (1, 1), 0)]
+)
+def test_which_label_counts_is_decided_by_when_it_was_written_and_not_by_its_batch(
+    *, tmp_path: Path, open_at: OpenProject, policy: str, times: tuple[int, int], winner: int
+) -> None:
+    """Of two at one time the smaller counts, because nothing else but the names of files tells them apart."""
+    found = set[float]()
+    for names in (("1", "2"), ("2", "1")):
+        folder = tmp_path / names[0]
+        project = open_at(folder, extra=f"label_policy: {policy}\n")
+        write(folder / "log/a.parquet", events([START], prediction_id="p", score=1.0))
+        for name, label, time in zip(names, (0, 1), times, strict=True):
+            write(folder / f"labels/{name}.parquet", labels(["p"], label, at=OPEN + time * MINUTE))
+            aggregate(project, [TODAY])
+            assert snapshots(project, TODAY)["*"].labeled == 1
+        found.add(snapshots(project, TODAY)["*"].total("wy_lab"))
 
-    assert labeled(project) == 1
-    assert snapshots(project, TODAY)["*"].total("wy_lab") == 1.0
-
-
-def test_the_last_batch_wins_where_the_settings_say_so(tmp_path: Path, open_at: OpenProject) -> None:
-    project = open_at(tmp_path, extra="label_policy: last\n")
-    write(tmp_path / "log/a.parquet", events([START], prediction_id="p", score=1.0))
-    for name, label in (("1", 1), ("2", 0)):
-        write(tmp_path / f"labels/{name}.parquet", labels(["p"], label, at=OPEN))
-        aggregate(project, [TODAY])
-
-    assert labeled(project) == 1
-    assert snapshots(project, TODAY)["*"].total("wy_lab") == 0.0
+    assert found == {float(winner)}
 
 
 def test_labels_without_the_time_of_their_event_are_found_in_any_hour(project: Project, tmp_path: Path) -> None:

@@ -333,6 +333,28 @@ def test_a_label_of_an_event_of_unknown_time_is_in_every_span(
     assert column(found, "prediction_id") == ["a", "c"]
 
 
+@pytest.mark.parametrize(("delimiter", "shown"), [(";", '";"'), ("\t", '"\\t"'), ("|", '"|"')])
+def test_a_csv_with_another_delimiter_is_told_so(
+    delimiter: str, shown: str, connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    text = "event_time;score;label, late\n2026-03-01T12:00:00Z;0.5;1\n".replace(";", delimiter)
+    path = write_bytes(tmp_path / "log.csv", text.encode())
+
+    assert complaint(connection, spec(path)) == (
+        f'{path}: no column "event_time" between the delimiters ","; the columns seem to be divided by {shown}; '
+        f"set 'delimiter: {shown}' for this source in calslo.yaml (calslo evaluate: and pass --source with its name)"
+    )
+    assert intake(connection, spec(path, delimiter=delimiter)).rows == 1
+
+
+def test_a_csv_of_one_column_is_not_taken_for_one_with_another_delimiter(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    path = write_bytes(tmp_path / "log.csv", b"score\n0.5\n")
+
+    assert 'no column "event_time"; columns found: score;' in complaint(connection, spec(path))
+
+
 @pytest.mark.parametrize("name", ["label_time", "event_time"])
 def test_times_of_a_feed_need_a_zone_too(name: str, connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     path = write(tmp_path / "feed.csv", [{"prediction_id": "a", "label": 1, name: "2026-03-01 12:00:00"}])

@@ -66,6 +66,12 @@ def test_a_format_that_is_told_picks_the_files_of_a_directory(tmp_path: Path) ->
     assert names(tmp_path, form=FileFormat.CSV) == ["a.csv"]
 
 
+def test_rotated_logs_are_data(tmp_path: Path) -> None:
+    touch(tmp_path, "app.jsonl", "app.jsonl.1", "app.jsonl.2.gz", "app.jsonl-20260301", "app.jsonl.bak", "app.log.1")
+
+    assert names(tmp_path) == ["app.jsonl", "app.jsonl-20260301", "app.jsonl.1", "app.jsonl.2.gz"]
+
+
 @pytest.mark.parametrize(
     ("pattern", "found"),
     [
@@ -221,6 +227,18 @@ def _as_nobody(*paths: Path) -> list[str]:
         ("a.parquet.gz", None),
         ("a", None),
         ("csv", None),
+        ("a.jsonl.1", FileFormat.JSONL),
+        ("a.jsonl.12.gz", FileFormat.JSONL),
+        ("a.csv-20260301", FileFormat.CSV),
+        ("a.csv-2026030112.zst", FileFormat.CSV),
+        ("a.csv-1772323200", FileFormat.CSV),
+        ("a.json.2026-03-01", FileFormat.JSONL),
+        ("a.jsonl.2026-03-01_12-30", FileFormat.JSONL),
+        ("a.2026-03-01.jsonl", FileFormat.JSONL),
+        ("a.parquet.1", None),
+        ("a.csv.1234", None),
+        ("a.1", None),
+        ("a.csv.old", None),
     ],
 )
 def test_the_format_goes_by_the_ending(name: str, form: FileFormat | None) -> None:

@@ -245,6 +245,42 @@ def test_rows_without_a_usable_time_are_counted(table_url: str, connection: duck
     assert len(fetch(connection, source.relation(connection, source.units(), DAY))) == 1
 
 
+@pytest.mark.parametrize("storage", STORAGES)
+def test_times_out_of_bounds_are_counted_through_any_window(
+    *, storage: str, table_url: str, connection: duckdb.DuckDBPyConnection
+) -> None:
+    kind, value, told = STORAGES[storage]
+    years = [datetime(year, 1, 2, tzinfo=UTC) for year in (1971, 1999, 2027, 2100)]
+    simple(table_url, [None, *map(value, [START, *years])], kind)
+    source = TableSource(table_spec(table_url, latest=START + timedelta(days=1), **told))
+
+    for window in (DAY, None):
+        found = [source.intake(connection, unit, NOW) for unit in source.units(window)]
+
+        assert [(i.unit.name, i.error, i.rows, dict(i.rejected)) for i in found] == [
+            (H12, None, 1, {}),
+            ("undated", None, 5, {"bad_time": 5}),
+        ]
+
+
+def test_times_next_to_the_bounds_are_counted_once(table_url: str, connection: duckdb.DuckDBPyConnection) -> None:
+    """Local text differs from UTC by up to a day, so what is asked for around the bounds is more than what is kept."""
+    latest = START + timedelta(days=1)
+    zones = [UTC, ZoneInfo("Pacific/Kiritimati"), ZoneInfo("Pacific/Pago_Pago")]
+    hours = [latest + timedelta(hours=h) for h in range(-30, 30)]
+    texts = [hour.astimezone(zone).isoformat() for hour in hours for zone in zones]
+    simple(table_url, texts)
+    source = TableSource(table_spec(table_url, latest=latest))
+
+    found = [source.intake(connection, unit, NOW) for unit in source.units((micros(latest) - 2 * HOUR, micros(latest)))]
+
+    assert [(i.unit.name, i.rows) for i in found] == [
+        ("2026-03-02T10", 3),
+        ("2026-03-02T11", 3),
+        ("undated", 29 * 3),
+    ]
+
+
 @pytest.mark.parametrize("kind", [sa.DateTime(timezone=True), sa.DateTime, sa.Double])
 def test_endless_times_of_postgresql_are_bad_times(
     kind: Any, postgresql_tables: str, connection: duckdb.DuckDBPyConnection
