@@ -14,6 +14,7 @@ from benchmarks.logs import CACHE, DAY, VERSION, LogSpec, write_hour, write_hour
 from calslo_dagster.defs.launch import instance_config
 from calslo_dagster.pipeline.aggregate_snapshots import aggregate_days
 from calslo_dagster.pipeline.context import Context, context_of
+from calslo_dagster.pipeline.digest_panes import digest_panes
 from calslo_dagster.pipeline.measure_availability import measure_availability
 from calslo_dagster.pipeline.project import Project, open_project
 from calslo_dagster.pipeline.read_snapshots import snapshots_over
@@ -28,6 +29,8 @@ from calslo_dagster.store import evaluations, measurements, slo_days, unfolded_d
 # Six minutes past noon: the minutes that follow lie in one bucket, so each of them does the same.
 NOON: Final = DAY + timedelta(hours=12, minutes=6)
 MINUTE: Final = timedelta(minutes=1)
+# Part of a prepared project's name: one whose evaluations rest on something else would be measured all over.
+_MAKING: Final = 2
 _THOUSAND: Final = LogSpec(400_000, intents=40, languages=25, days=2)
 _DEMO: Final = {"demo": {"end": date(2025, 6, 16)}}
 _FILES: Final = {"sources": [{"kind": "files", "name": "bench", "paths": ["log/events"]}]}
@@ -88,7 +91,7 @@ def summarize(project: Project, now: datetime) -> None:
 
 def _copied(name: str, home: Home, settings: Mapping[str, object]) -> Home:
     """Copy the prepared project; it is prepared once and then kept with the logs."""
-    kept = CACHE / f"home-{name}-v{VERSION}"
+    kept = CACHE / f"home-{name}-v{VERSION}.{_MAKING}"
     if not kept.exists():
         scratch = CACHE / f".home-{name}-{uuid4().hex}"
         _prepare(replace(home, folder=scratch), settings)
@@ -125,7 +128,8 @@ def _remember(project: Project, slo: SLO) -> None:
     ends = window_ends(start, open_end(NOON, context.step), context.step)
     with project.engine() as connection:
         snapshots = snapshots_over(project, connection, context.reach(Window(start, ends[-1])))
-        inputs = {end: context.inputs(snapshots, end) for end in ends}
+        panes = digest_panes(snapshots)
+        inputs = {end: context.inputs(panes, end) for end in ends}
         window = context.window(ends[-2])
         measured = [context.measured(name, window, found) for name, found in snapshots.window(window).items()]
     rows = [_moved(context, row, end) for end in ends for row in measured]

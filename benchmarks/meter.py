@@ -16,16 +16,22 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A limit that a figure of this benchmark is held to."""
+    """What a figure of this benchmark shall be at most, and the ceiling past which the benchmark fails."""
 
     says: str
     value: float
     at_most: float
+    ceiling: float
 
     @property
     def is_met(self) -> bool:
-        """Whether the figure stays within the limit."""
+        """Whether the figure is as it shall be."""
         return self.value <= self.at_most
+
+    @property
+    def is_passable(self) -> bool:
+        """Whether the figure stays below its ceiling."""
+        return self.value <= self.ceiling
 
 
 @dataclass(slots=True)
@@ -119,19 +125,18 @@ class Meter:
         self._figure.notes |= numbers
         self._benchmark.extra_info.update(numbers)
 
-    def goal(self, says: str, value: float, *, at_most: float) -> None:
-        """Hold a figure to a limit."""
-        goal = Goal(says, value, at_most)
+    def goal(self, says: str, value: float, *, at_most: float, ceiling: float | None = None) -> None:
+        """Compare a figure with its goal, and fail past the ceiling, which is the goal itself unless told."""
+        goal = Goal(says, value, at_most, ceiling or at_most)
         self._figure.goals.append(goal)
         self._benchmark.extra_info.setdefault("goals", []).append(
-            {"goal": f"{says} <= {at_most:g}", "value": value, "met": goal.is_met}
+            {"goal": f"{says} <= {at_most:g}", "value": value, "met": goal.is_met, "ceiling": goal.ceiling}
         )
 
     def check(self) -> None:
-        """Fail when a goal is missed."""
-        missed = [
-            f"{goal.says} is {goal.value:.3g}, above {goal.at_most:g}" for goal in self._figure.goals if not goal.is_met
-        ]
+        """Fail when a figure is past its ceiling."""
+        goals = (goal for goal in self._figure.goals if not goal.is_passable)
+        missed = [f"{goal.says} is {goal.value:.3g}, above {goal.ceiling:g}" for goal in goals]
         if missed:
             pytest.fail("; ".join(missed), pytrace=False)
 

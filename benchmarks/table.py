@@ -26,7 +26,8 @@ def _told(figure: Figure) -> Iterator[str]:
     yield from (f"{value:.3g} x {name}" for name, value in figure.ratios.items())
     yield from (f"{name.replace('_', ' ')} {value:,.4g}" for name, value in figure.notes.items())
     for goal in figure.goals:
-        yield f"{'met' if goal.is_met else 'MISSED'}: {goal.says} {goal.value:.3g} <= {goal.at_most:g}"
+        ceiling = f", fails above {goal.ceiling:g}" if goal.ceiling != goal.at_most else ""
+        yield f"{'met' if goal.is_met else 'MISSED'}: {goal.says} {goal.value:.3g} <= {goal.at_most:g}{ceiling}"
 
 
 def _seconds(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 from duckdb import DuckDBPyConnection
@@ -21,6 +22,12 @@ from calslo_dagster.sources import open_source
 
 SPEC = AggregateSpec(SLICE_COLUMNS)
 UNCHECKED = AggregateSpec(SLICE_COLUMNS, deduplicate=False)
+# What is wanted of the cells, and past what the benchmark fails. A million events of a day leave a cell for every other
+# event, ten million one for every tenth, so the small log is near the limit, which another program may push it over.
+SCAN_GOAL: Final = 8.0
+SCAN_CEILING_OF_A_SMALL_LOG: Final = 10.0
+BY_HAND_GOAL: Final = 1.5
+BY_HAND_CEILING: Final = 1.75
 Copy = Callable[[str], None]
 
 
@@ -68,25 +75,25 @@ def test_cells_by_hand(meter: Meter, connection: DuckDBPyConnection, log: Log, *
     meter(lambda: copied(statements.cells(log.parquet)), against=against, rounds=rounds(rows), events=rows)
 
 
+@pytest.mark.parametrize("is_weighted", [True, False], ids=["weighted", "all_weights_one"])
 def test_cells(
-    meter: Meter, connection: DuckDBPyConnection, log: Log, *, rows: int, scratch: Path, copied: Copy
+    meter: Meter, connection: DuckDBPyConnection, log: Log, *, rows: int, scratch: Path, copied: Copy, is_weighted: bool
 ) -> None:
     """The cells alone, with every check of the rows, straight from the log."""
     inner = zip(SLICE_COLUMNS, grading.slice_names(SLICE_COLUMNS), strict=True)
     renamed = ", ".join(f"{outer} AS {name}" for outer, name in inner)
     coded = grading.coded(DuckDb(), f"SELECT *, {renamed}, false AS conflicted FROM ({relation(connection, log)})")
-    select = Statement(DuckDb(), SPEC).fact(CELLS, coded)
+    select = Statement(DuckDb(), SPEC, is_weighted, adds_doubles=True).fact(CELLS, coded)
     notes = Notes(SLICE_COLUMNS, CELLS.resolution_us)
     meter(
         lambda: write_fact(connection, select, scratch / "cells.parquet", notes),
         against={**scanned(connection, log), "by hand": lambda: copied(statements.cells(log.parquet))},
-        rounds=rounds(rows),
+        rounds=3,
         events=rows,
     )
-    # A million events of a day leave a cell for every second event, ten million one for every tenth.
-    meter.goal("cells / scan", meter.ratio("scan"), at_most=8 if rows > 1_000_000 else 14)
-    # Twice: ten sums instead of eight, each of them rounded to an integer, and every row told good from bad.
-    meter.goal("cells / by hand", meter.ratio("by hand"), at_most=2.5)
+    scan_ceiling = SCAN_GOAL if rows > 1_000_000 else SCAN_CEILING_OF_A_SMALL_LOG
+    meter.goal("cells / scan", meter.ratio("scan"), at_most=SCAN_GOAL, ceiling=scan_ceiling)
+    meter.goal("cells / by hand", meter.ratio("by hand"), at_most=BY_HAND_GOAL, ceiling=BY_HAND_CEILING)
 
 
 @pytest.mark.parametrize("spec", [SPEC, UNCHECKED], ids=["deduplicated", "trusted_ids"])

@@ -1,9 +1,11 @@
 """All SLOs over a thousand slices: judged from snapshots in memory, and as the stages of a minute take them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 import pytest
 import sqlalchemy as sa
@@ -15,13 +17,16 @@ from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.read_snapshots import snapshots_over
 from calslo_dagster.pipeline.take_measurements import Request, measure_days
 from calslo_dagster.slo import registry
-from calslo_dagster.slo.model import Evidence, Measurement
+from calslo_dagster.slo.model import Cadence, Evidence, Measurement
 from calslo_dagster.slo.verdict import measure
 from calslo_dagster.slo.windows import DAY, Window, open_end
 from calslo_dagster.stats.snapshot import Snapshot
 from calslo_dagster.store.schema import evaluations
 
 END = open_end(NOON)
+# What is wanted, in CPU seconds for a thousand slices, and past what the benchmark fails.
+SECONDS_GOAL: Final = 2.0
+MINUTE_CEILING: Final = 4.0
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +55,23 @@ def read(project: Project, length: timedelta) -> dict[str, Snapshot]:
 def test_judge_1000_slices(meter: Meter, snapshots: dict[str, Snapshot]) -> None:
     """Seven SLOs over 1,000 slices, from snapshots in memory to measurements with reasons."""
     slos, window = list(registry.builtin()), Window(END - DAY, END)
+    days, weeks = dict[str, Evidence](), dict[str, Evidence]()
+
+    def forget() -> None:
+        # Copies, because a snapshot remembers what was derived from it; a week is another snapshot than a day.
+        days.update({name: Evidence(replace(found)) for name, found in snapshots.items()})
+        weeks.update({name: Evidence(replace(found), replace(found)) for name, found in snapshots.items()})
 
     def judged() -> list[Measurement]:
         return [
-            measure(slo, Evidence(found, baseline=found), window, slice_name=name)
+            measure(slo, evidence, window, slice_name=name)
             for slo in slos
-            for name, found in snapshots.items()
+            for name, evidence in (weeks if slo.cadence is Cadence.WEEKLY else days).items()
         ]
 
-    assert len(meter(judged)) == len(slos) * len(snapshots)
+    assert len(meter(judged, before=forget)) == len(slos) * len(snapshots)
     meter.note(slices=len(snapshots), slos=len(slos))
-    meter.goal("CPU s", meter.seconds, at_most=2)
+    meter.goal("CPU s", meter.seconds, at_most=SECONDS_GOAL)
 
 
 @pytest.mark.parametrize("length", [timedelta(minutes=15), timedelta(days=1)], ids=["15 minutes", "a day"])
@@ -93,4 +104,4 @@ def test_measure_the_open_window(meter: Meter, project: Project) -> None:
 
     rows = meter(measured, before=forget, rounds=3)
     meter.note(measurements=rows)
-    meter.goal("CPU s", meter.seconds, at_most=4)
+    meter.goal("CPU s", meter.seconds, at_most=SECONDS_GOAL, ceiling=MINUTE_CEILING)

@@ -1,17 +1,18 @@
 """The aggregate pass: a relation of events becomes the facts of one partial."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
 
 from calslo_dagster.engine.dialect import DuckDb
-from calslo_dagster.engine.facts import FACTS, PENDING, TOTALS
+from calslo_dagster.engine.facts import FACTS, PENDING, TOTALS, Fact
 from calslo_dagster.engine.parquet import Notes, rows_of, scratch, write_fact
 from calslo_dagster.engine.spec import AggregateSpec, Span
 from calslo_dagster.engine.staging import stage_events
 from calslo_dagster.engine.statement import Statement
+from calslo_dagster.errors import SnapshotError
 from calslo_dagster.stats.snapshot import BAD_REASONS
 
 __all__ = ["AggregateSpec", "Aggregated", "Span", "aggregate"]
@@ -52,8 +53,7 @@ def aggregate(
         staged = stage_events(connection, relation_sql, folder, spec=spec, span=span)
         statement = Statement(DuckDb(), spec, staged.is_weighted)
         for fact in FACTS:
-            notes = Notes(spec.slice_columns, fact.resolution_us)
-            write_fact(connection, statement.fact(fact, staged.relation), out / f"{fact.name}.parquet", notes)
+            _write_fact(connection, statement, fact, relation=staged.relation, out=out)
         pending = _write_pending(connection, statement.pending(staged.relation), out / f"{PENDING}.parquet", spec)
     counts = _counted(connection, out / f"{TOTALS.name}.parquet")
     return Aggregated(
@@ -67,6 +67,18 @@ def aggregate(
         first_us=staged.first_us,
         last_us=staged.last_us,
     )
+
+
+def _write_fact(
+    connection: duckdb.DuckDBPyConnection, statement: Statement, fact: Fact, *, relation: str, out: Path
+) -> None:
+    """Write one fact of the relation, its sums added as doubles, or where they outgrow these, as integers."""
+    path, notes = out / f"{fact.name}.parquet", Notes(statement.spec.slice_columns, fact.resolution_us)
+    try:
+        write_fact(connection, replace(statement, adds_doubles=True).fact(fact, relation), path, notes)
+    except SnapshotError:
+        # It takes millions of events of one slice within a bucket, or large weights.
+        write_fact(connection, statement.fact(fact, relation), path, notes)
 
 
 def _write_pending(connection: duckdb.DuckDBPyConnection, select: str, path: Path, spec: AggregateSpec) -> int:

@@ -17,6 +17,8 @@ from calslo_dagster.errors import SnapshotError
 from calslo_dagster.stats.snapshot import CELL_SUMS, TOTAL_SUMS
 
 SliceValues = tuple[str | None, ...]
+# The columns of the view, and the value of each, None for a missing one.
+SliceKey = tuple[tuple[str, ...], SliceValues]
 
 BATCH_ROWS: Final = 65_536
 
@@ -47,6 +49,14 @@ def open_tables(connection: duckdb.DuckDBPyConnection, partials: Sequence[Path])
         slice_columns=common_slices(notes),
         resolution_us=max((note.resolution_us for note in notes), default=1),
     )
+
+
+def slice_values(
+    connection: duckdb.DuckDBPyConnection, tables: FactTables, view: Sequence[str], panes: Panes
+) -> list[SliceValues]:
+    """Return every slice of the view that has rows within the panes, sorted, nulls first."""
+    tables.check_view(view)
+    return _Cube(connection, tables, tuple(view), panes).distinct(TOTALS, view)
 
 
 def slices(
@@ -100,10 +110,10 @@ class _Cube:
         if fact.name not in self.tables.selects:
             return
         with self.connection.cursor() as cursor:
-            cursor.register("slice_keys", _places(keys, len(self.view)))
+            cursor.register("slice_keys", places(keys, len(self.view)))
             name_columns = ("version", "mask_id") if fact is MASKS else ("version",)
             if names is not None:
-                cursor.register("code_names", _places(names, len(name_columns)))
+                cursor.register("code_names", places(names, len(name_columns)))
             select = self._select(fact, None if names is None else name_columns)
             with exact_sums():
                 yield from cursor.sql(select).to_arrow_reader(BATCH_ROWS)
@@ -122,7 +132,7 @@ class _Cube:
             f"SELECT {', '.join(columns + values)} FROM ({self.tables.selects[fact.name]})"
             f" WHERE {self._within()}{valid} GROUP BY {groups}"
         )
-        joins = _join("slice_keys", "key", len(keys)) + (_join("code_names", "name", len(names)) if names else "")
+        joins = join("slice_keys", "key", len(keys)) + (join("code_names", "name", len(names)) if names else "")
         code = "code_names.place" if names else "code"
         listed = ["slice_keys.place", "pane", code, *(f"sum_{i}" for i in range(len(sums)))]
         casts = ", ".join(f"CAST({column} AS BIGINT) AS column_{i}" for i, column in enumerate(listed))
@@ -156,12 +166,14 @@ class _SliceStream:
         self._batches.close()
 
 
-def _places(rows: list[SliceValues], columns: int) -> pa.Table:
+def places(rows: list[SliceValues], columns: int) -> pa.Table:
+    """Return a table of the rows with their place among them, for `join`."""
     values = {f"value_{i}": pa.array([row[i] for row in rows], pa.string()) for i in range(columns)}
     return pa.table({"place": pa.array(range(len(rows)), pa.int64()), **values})
 
 
-def _join(table: str, prefix: str, columns: int) -> str:
+def join(table: str, prefix: str, columns: int) -> str:
+    """Return the clause that joins facts, whose keys have this prefix, with a table of `places`."""
     tests = [f"facts.{prefix}_{i} IS NOT DISTINCT FROM {table}.value_{i}" for i in range(columns)]
     return f" JOIN {table} ON {' AND '.join(tests) or 'true'}"
 

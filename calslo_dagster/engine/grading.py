@@ -4,7 +4,7 @@ Every function wraps a SELECT in another one. The octave is found before the bin
 generated Java outgrows its compiler when they are one expression.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from calslo_dagster.engine.dialect import Dialect
@@ -51,33 +51,36 @@ def double(value: float) -> str:
 
 def coded(dialect: Dialect, relation: str, repeated: str = "false") -> str:
     """Return the rows with `code`: 0, or why the row is kept out of the sums; `repeated` tells copies of an event."""
-    nan = dialect.is_nan
-    tests = {
+    # NaN is above every number in SQL: beyond each upper bound, and so told apart before `above`.
+    reasons = {
         "null": "score IS NULL",
-        # NaN is above every number in SQL, so it must be told apart before any range is tested.
-        "nan": nan("score"),
+        "nan": dialect.is_nan("score"),
         "infinite": f"score = {_INFINITE} OR score = -{_INFINITE}",
         "below": "score < 0",
         "above": "score > 1",
-        "bad_weight": f"{nan('weight')} OR weight < 0 OR weight > {MAX_WEIGHT}",
-        "bad_label": "label NOT IN (0, 1)",
     }
-    arms = " ".join(f"WHEN {tests[reason]} THEN {code}" for reason, code in REASON_CODES.items())
-    code = f"CASE WHEN {repeated} THEN {REPEATED} {arms} ELSE 0 END"
+    others = {"bad_weight": f"NOT (weight BETWEEN 0 AND {MAX_WEIGHT})", "bad_label": "NOT (label BETWEEN 0 AND 1)"}
+    # Nearly every row is good, and most engines evaluate an arm only for rows that no arm before it took.
+    good = f"WHEN score BETWEEN 0 AND 1 THEN CASE {_arms(others)} ELSE 0 END"
+    code = f"CASE WHEN {repeated} THEN {REPEATED} {good} {_arms(reasons)} END"
     return f"SELECT *, CAST({code} AS SMALLINT) AS code FROM ({relation}) AS events"
+
+
+def _arms(tests: Mapping[str, str]) -> str:
+    return " ".join(f"WHEN {test} THEN {REASON_CODES[reason]}" for reason, test in tests.items())
 
 
 def cleaned(dialect: Dialect, spec: AggregateSpec, rows: str) -> str:
     """Return coded rows that have a time, with values that no sum can trip over.
 
-    Rejected rows have weight 0 and no label. `latency` is -1 where it is no number of microseconds.
+    Rejected rows have score and weight 0 and no label. `latency` is -1 where it is no number of microseconds.
     """
     bad_latency = f"{dialect.is_nan('latency_us')} OR latency_us < 0 OR latency_us = {_INFINITE}"
     bad_alpha = f"{dialect.is_nan('clamp_alpha')} OR abs(clamp_alpha) > {MAX_ALPHA}"
     columns = [
         *("event_us", "prediction_id", "mask_id", "code", "conflicted", *slice_names(spec.slice_columns)),
         "coalesce(calibrator_version, '') AS version",
-        "CASE WHEN code = 0 THEN score ELSE 0.25 END AS s",
+        "CASE WHEN code = 0 THEN score ELSE 0.0 END AS s",
         "CASE WHEN code = 0 THEN coalesce(weight, 1.0) ELSE 0.0 END AS w",
         "CASE WHEN code = 0 THEN label END AS label",
         f"CASE WHEN code <> 0 THEN NULL WHEN {bad_latency} THEN -1.0 ELSE latency_us END AS latency",
@@ -93,34 +96,33 @@ def _clamped(spec: AggregateSpec) -> str:
     return f"coalesce(clamped, {known})" if known else "clamped"
 
 
-def weighted(rows: str) -> str:
-    """Return rows with `v` (weight of labelled rows, else 0), `y` (label, else 0) and `loss` (log loss, else 0)."""
+def labelled(rows: str) -> str:
+    """Return rows with what sums over labelled events need.
+
+    `l` is 1 with a label, `y` with the label 1, else both are 0; `loss` is the log loss, 0 without a label.
+    """
     p = f"greatest(least(s, 1.0 - {double(2.0**-52)}), {double(2.0**-52)})"
     columns = [
-        "CASE WHEN label IS NULL THEN 0.0 ELSE w END AS v",
-        "CASE WHEN label = 1 THEN 1.0 ELSE 0.0 END AS y",
+        "CASE WHEN label IS NULL THEN 0e0 ELSE 1e0 END AS l",
+        "CASE WHEN label = 1 THEN 1e0 ELSE 0e0 END AS y",
         f"CASE WHEN label IS NULL THEN 0.0 WHEN label = 1 THEN -ln({p}) ELSE -ln(1.0 - {p}) END AS loss",
     ]
     return f"SELECT *, {', '.join(columns)} FROM ({rows}) AS cleaned"
 
 
 def binned(rows: str) -> str:
-    """Return cleaned rows with their fine `bin`; the bin of a rejected row is its code.
+    """Return cleaned rows with their fine `bin`; that of an invalid score is its code, of other rejected rows null.
 
     Powers of two, `1 - s` for s >= 1/2 and products of few bits are exact, so no engine can disagree: `steps` is the
     number of cell widths in one unit, `cell` counts them from zero, `low` is the lower end of the cell, and the only
     multiple of 1/60 that can split the cell is the first one above that.
     """
-    last_octave, sub = grid.OCTAVES, grid.SUB_BINS
-    folded = f"SELECT *, CASE WHEN s >= 0.5 THEN 1.0 - s ELSE s END AS u FROM ({rows}) AS weighted"
-    octaves = f"SELECT *, {_ladder(1, last_octave)} AS octave FROM ({folded}) AS folded"
-    # The last octave covers (0, 2^-12) with the cell width of the one before it.
-    step = f"pow(2, least(octave, {last_octave - 1}) + {sub.bit_length()})"
-    stepped = f"SELECT *, {step} AS steps FROM ({octaves}) AS octaves"
+    folded = f"SELECT *, CASE WHEN s >= 0.5 THEN 1.0 - s ELSE s END AS u FROM ({rows}) AS labelled"
+    rungs = f"SELECT *, {_rung()} AS rung FROM ({folded}) AS folded"
+    stepped = f"SELECT *, floor(rung) AS steps FROM ({rungs}) AS rungs"
     # u = 1/2 is the closed end of the last cell of its half.
-    counted = f"SELECT *, least({2 * sub - 1}, floor(u * steps)) AS cell FROM ({stepped}) AS stepped"
-    skipped = f"CASE WHEN octave = {last_octave} THEN 0 ELSE ({last_octave} - octave - 1) * {sub} END"
-    half = f"{skipped} + CAST(cell AS INT) AS k"
+    counted = f"SELECT *, least({2 * grid.SUB_BINS - 1}, floor(u * steps)) AS cell FROM ({stepped}) AS stepped"
+    half = f"(rung - steps) * {grid.SUB_BINS**2} + cell AS k"
     low = "CASE WHEN s >= 0.5 THEN 1.0 - (cell + 1) / steps ELSE cell / steps END AS low"
     placed = f"SELECT *, {half}, {low} FROM ({counted}) AS counted"
     split = f"(floor(low * {grid.SPLIT_BASE}) + 1) / CAST({grid.SPLIT_BASE} AS DOUBLE)"
@@ -129,13 +131,17 @@ def binned(rows: str) -> str:
         f"2 * (CASE WHEN s >= 0.5 THEN {grid.CELLS - 1} - k ELSE k END)"
         " + CASE WHEN s >= split AND split < 1 THEN 1 ELSE 0 END"
     )
-    return f"SELECT *, CASE WHEN code = 0 THEN {fine} ELSE code END AS bin FROM ({halves}) AS halves"
+    codes = f"WHEN code >= {LOWEST_INVALID_BIN} THEN code"
+    return f"SELECT *, CASE WHEN code = 0 THEN {fine} {codes} END AS bin FROM ({halves}) AS halves"
 
 
-def _ladder(first: int, last: int) -> str:
-    """Return the octave of `u` by bisection, four comparisons deep."""
-    if first == last:
-        return str(first)
-    middle = (first + last) // 2
-    edge = double(2.0 ** -(middle + 1))
-    return f"CASE WHEN u >= {edge} THEN {_ladder(first, middle)} ELSE {_ladder(middle + 1, last)} END"
+def _rung() -> str:
+    """Return what differs between octaves of `u`, as one number, so that one CASE finds it.
+
+    The whole part is the number of cell widths in one unit; the fraction times 256 is what to add to the cell to count
+    cells from zero up. The last octave covers (0, 2^-12) with the cell width of the one before it, and needs no rung.
+    """
+    last = grid.OCTAVES - 1
+    rungs = [2 * grid.SUB_BINS * 2.0**octave + (last - octave) / grid.SUB_BINS for octave in range(1, last + 1)]
+    arms = [f"WHEN u >= {double(2.0 ** -(octave + 1))} THEN {double(rungs[octave - 1])}" for octave in range(1, last)]
+    return f"CASE {' '.join(arms)} ELSE {double(rungs[-1])} END"

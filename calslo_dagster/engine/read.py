@@ -7,15 +7,16 @@ from typing import Final
 
 import duckdb
 
-from calslo_dagster.engine.cube import BATCH_ROWS, FactTables, SliceValues, open_tables, slices
+from calslo_dagster.engine.cube import BATCH_ROWS, FactTables, SliceKey, open_tables, slice_values, slices
 from calslo_dagster.engine.facts import FACTS, PANE_US, Fact
 from calslo_dagster.engine.merge import summed
 from calslo_dagster.engine.parquet import exact_sums, identifier, key_columns, sort_order
 from calslo_dagster.engine.series import Panes, SnapshotSeries
+from calslo_dagster.engine.window import snapshots
 from calslo_dagster.stats.snapshot import Snapshot
 
-# The columns of the view, and the value of each, None for a missing one.
-SliceKey = tuple[tuple[str, ...], SliceValues]
+__all__ = ["SliceKey", "facts_digest", "seen", "series", "window"]
+
 Views = Sequence[Sequence[str]]
 
 REPETITIONS: Final = "duplicates"
@@ -43,9 +44,30 @@ def window(
         _check_edge(edge, max(tables.resolution_us, PANE_US))
     if end <= start:
         return {}
-    panes = Panes(start, end - start, 1)
-    found = _each(connection, tables, panes, _views(slice_columns, views))
-    return {key: series.whole() for key, series in found}
+    wanted = _views(slice_columns, views)
+    found = snapshots(connection, tables, wanted, start_us=start, end_us=end)
+    if found is None:
+        each = _each(connection, tables, Panes(start, end - start, 1), wanted)
+        found = {key: series.whole() for key, series in each}
+    return found
+
+
+def seen(
+    connection: duckdb.DuckDBPyConnection,
+    partials: Sequence[Path],
+    start_us: int,
+    end_us: int,
+    *,
+    slice_columns: Sequence[str] = (),
+    views: Views | None = None,
+) -> list[SliceKey]:
+    """Return the slices that `window` would return the snapshots of."""
+    tables = open_tables(connection, partials)
+    for edge in (start_us, end_us):
+        _check_edge(edge, max(tables.resolution_us, PANE_US))
+    panes = Panes(start_us, max(0, end_us - start_us), 1)
+    wanted = _views(slice_columns, views)
+    return [(view, values) for view in wanted for values in slice_values(connection, tables, view, panes)]
 
 
 def series(

@@ -19,24 +19,48 @@ from calslo_dagster.stats.snapshot import BAD_REASONS, LATENCY_BUCKETS, LATENCY_
 
 _BRIER: Final = "((s - y) * (s - y))"
 _SPREAD: Final = "((1.0 - 2.0 * s) * (1.0 - 2.0 * s) * (s * (1.0 - s)))"
-# s: score, w: weight, v: weight of a labelled row, y: label, loss: log loss; v and y are 0 without a label.
-EVENT_TERMS: Final[Mapping[str, str]] = MappingProxyType(
-    {"w": "w", "ws": "w * s", "wss": "w * s * s", "alpha": "alpha", "alpha2": "alpha * alpha"}
-)
-LABEL_TERMS: Final[Mapping[str, str]] = MappingProxyType(
+# From here on doubles skip integers. No part of a sum of numbers >= 0 is above the whole, so a sum that is below was
+# exact all the way, in whatever order it was added.
+_EXACT_BELOW: Final = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """What an event adds to a sum where `among` is 1: its weight, `weight` times a factor, times a value.
+
+    is_wide: such sums may be negative, or large, and are never added as doubles.
+    """
+
+    value: str = ""
+    weight: int = 1
+    among: str = ""
+    is_wide: bool = False
+
+
+# s: score, w: weight, l: labelled or not, y: label, loss: log loss; l, y and loss are 0 without a label.
+EVENT_TERMS: Final[Mapping[str, Term]] = MappingProxyType(
     {
-        "w_lab": "v",
-        "w2_lab": "v * v",
-        "ws_lab": "v * s",
-        "wss_lab": "v * s * s",
-        "wy_lab": "v * y",
-        "wsy_lab": "v * s * y",
-        "brier": f"v * {_BRIER}",
-        "brier2": f"v * {_BRIER} * {_BRIER}",
-        "log_loss": "v * loss",
-        "log_loss2": "v * loss * loss",
-        "z_num": "v * (y - s) * (1.0 - 2.0 * s)",
-        "z_var": f"v * v * {_SPREAD}",
+        "w": Term(),
+        "ws": Term("s"),
+        "wss": Term("s * s"),
+        "alpha": Term("alpha", weight=0, is_wide=True),
+        "alpha2": Term("alpha * alpha", weight=0, is_wide=True),
+    }
+)
+LABEL_TERMS: Final[Mapping[str, Term]] = MappingProxyType(
+    {
+        "w_lab": Term(among="l"),
+        "w2_lab": Term(weight=2, among="l"),
+        "ws_lab": Term("s", among="l"),
+        "wss_lab": Term("s * s", among="l"),
+        "wy_lab": Term(among="y"),
+        "wsy_lab": Term("s", among="y"),
+        "brier": Term(_BRIER, among="l"),
+        "brier2": Term(f"{_BRIER} * {_BRIER}", among="l"),
+        "log_loss": Term("loss", among="l"),
+        "log_loss2": Term("loss * loss", among="l"),
+        "z_num": Term("(y - s) * (1.0 - 2.0 * s)", among="l", is_wide=True),
+        "z_var": Term(_SPREAD, weight=2, among="l", is_wide=True),
     }
 )
 
@@ -46,20 +70,24 @@ class Statement:
     """Renders the facts of coded events; of each its `code` (`grading.coded`) and whether copies of it `conflicted`.
 
     is_weighted: whether any weight is neither 1 nor null; without one, sums of weights are counts, which cost less.
+    adds_doubles: add fixed-point numbers as doubles, which costs less; a sum that this may falsify raises.
     """
 
     dialect: Dialect
     spec: AggregateSpec
     is_weighted: bool = True
+    adds_doubles: bool = False
 
     def fact(self, fact: Fact, relation: str) -> str:
         """Return the SELECT of one fact of the relation, sorted by its key."""
         rows = grading.cleaned(self.dialect, self.spec, relation)
         if fact is TOTALS:
-            return self._grouped(fact, grading.weighted(rows), self._event_sums(fact))
+            return self._grouped(fact, grading.labelled(rows), self._total_sums())
         if fact is CELLS:
-            rows = grading.binned(grading.weighted(rows))
-            return self._grouped(fact, rows, self._event_sums(fact), where=f"code >= {grading.LOWEST_INVALID_BIN}")
+            # A group without a bin is of rows with a valid score that were rejected nevertheless. It is dropped at the
+            # end, because engines move a condition on rows to where they have to grade each of them twice.
+            rows = grading.binned(grading.labelled(rows))
+            return self._grouped(fact, rows, self._cell_sums(), having="count(bin) > 0")
         counts = {"n": "count(*)"}
         if fact is LATENCY:
             return self._grouped(fact, f"SELECT *, {_bucket()} FROM ({rows}) AS cleaned", counts, where="latency >= 0")
@@ -75,7 +103,7 @@ class Statement:
         names = [*grading.slice_names(self.spec.slice_columns), "event_us", "version", "bin", "label", "sign"]
         rows = f"SELECT {', '.join(names)}, score AS s, weight AS w FROM ({changes}) AS changes"
         sums = {name: self._fixed(name, LABEL_TERMS[name], "sign") for name in fact.sums if name in LABEL_TERMS}
-        return self._grouped(fact, grading.weighted(rows), {"n_lab": "CAST(sum(sign) AS BIGINT)", **sums})
+        return self._grouped(fact, grading.labelled(rows), {"n_lab": "CAST(sum(sign) AS BIGINT)", **sums})
 
     def pending(self, relation: str) -> str:
         """Return the unlabelled good events that have an id, sorted by time."""
@@ -87,29 +115,29 @@ class Statement:
         chosen = f"SELECT {', '.join(columns)} FROM ({rows}) AS binned WHERE {waiting}"
         return f"SELECT * FROM ({chosen}) AS waiting ORDER BY {', '.join(order)}"
 
-    def _grouped(self, fact: Fact, rows: str, sums: Mapping[str, str], where: str = "") -> str:
-        bucket = f"{self.dialect.divide('event_us', fact.resolution_us)} * {fact.resolution_us} AS t"
-        keys = [bucket, *self._slices(), "version", *(_narrow(key) for key in fact.keys)]
+    def _grouped(self, fact: Fact, rows: str, sums: Mapping[str, str], *, where: str = "", having: str = "") -> str:
+        bucket = self.dialect.divide("event_us", fact.resolution_us)
+        groups = [bucket, *grading.slice_names(self.spec.slice_columns), "version", *fact.keys]
+        keys = [f"{bucket} * {fact.resolution_us} AS t", *self._slices(), "version", *map(_narrow, fact.keys)]
         values = [f"{sums.get(name, 'CAST(0 AS BIGINT)')} AS {name}" for name in fact.sums]
         # Labels move no event in time, and null is what minima and maxima pass over.
         values += [f"{sums.get(name, 'CAST(NULL AS BIGINT)')} AS {name}" for name in (*fact.firsts, *fact.lasts)]
-        places = [str(i + 1) for i in range(len(keys))]
         return (
             f"SELECT {', '.join([*keys, *values])} FROM ({rows}) AS graded{f' WHERE {where}' if where else ''}"
-            f" GROUP BY {', '.join(places)} ORDER BY {', '.join(f'{place} NULLS FIRST' for place in places)}"
+            f" GROUP BY {', '.join(groups)}{f' HAVING {having}' if having else ''}"
+            f" ORDER BY {', '.join(f'{place + 1} NULLS FIRST' for place in range(len(keys)))}"
         )
 
-    def _event_sums(self, fact: Fact) -> dict[str, str]:
+    def _total_sums(self) -> dict[str, str]:
         count = self.dialect.count_if
-        sums = {name: self._fixed(name, term) for name, term in {**EVENT_TERMS, **LABEL_TERMS}.items()}
-        sums |= {reason: count(f"code = {grading.REASON_CODES[reason]}") for reason in BAD_REASONS}
-        sums |= {
-            # A row with an invalid score is a cell of its own.
-            "n": "count(*)" if fact is CELLS else count("code = 0"),
-            "n_lab": count("label IS NOT NULL"),
-            "n_clamp_known": count("is_clamped IS NOT NULL"),
+        good = count("code = 0")
+        reasons = {reason: count(f"code = {grading.REASON_CODES[reason]}") for reason in BAD_REASONS}
+        counts = {
+            "n": good,
+            "n_lab": "count(label)",
+            "n_clamp_known": "count(is_clamped)",
             "n_clamped": count("is_clamped"),
-            "n_alpha": count("alpha IS NOT NULL"),
+            "n_alpha": "count(alpha)",
             "n_latency": count("latency >= 0"),
             "n_slow": count(f"latency >= {grading.double(self.spec.latency_limit_us)}"),
             "bad_latency": count("latency < 0"),
@@ -118,14 +146,26 @@ class Statement:
             "first_us": "min(CASE WHEN code = 0 THEN event_us END)",
             "last_us": "max(CASE WHEN code = 0 THEN event_us END)",
         }
-        return sums if self.is_weighted else sums | self._weight_counts()
+        return self._fixed_sums(good) | reasons | counts
 
-    def _weight_counts(self) -> dict[str, str]:
-        counted = {"w": "code = 0", "w_lab": "label IS NOT NULL", "w2_lab": "label IS NOT NULL", "wy_lab": "label = 1"}
-        return {name: f"{scale_of(name)} * {self.dialect.count_if(test)}" for name, test in counted.items()}
+    def _cell_sums(self) -> dict[str, str]:
+        # An invalid score is a cell of its own, whose rows have no weight.
+        good = "CASE WHEN bin < 0 THEN 0 ELSE count(bin) END"
+        return self._fixed_sums(good) | {"n": "count(bin)", "n_lab": "count(label)"}
 
-    def _fixed(self, name: str, term: str, sign: str = "") -> str:
-        return self.dialect.fixed_sum(term, scale_of(name), sign)
+    def _fixed_sums(self, good: str) -> dict[str, str]:
+        """Return the sums of all terms; `good` counts the events."""
+        sums = {name: self._fixed(name, term) for name, term in {**EVENT_TERMS, **LABEL_TERMS}.items()}
+        if self.is_weighted:
+            return sums
+        counts = {"w": good, "w_lab": "count(label)", "w2_lab": "count(label)"}
+        return sums | {name: f"{scale_of(name)} * {count}" for name, count in counts.items()}
+
+    def _fixed(self, name: str, term: Term, sign: str = "") -> str:
+        weights = ["w"] * term.weight if self.is_weighted else []
+        if self.adds_doubles and not term.is_wide:
+            return _added(_product(*weights, term.value), scale_of(name), term.among)
+        return self.dialect.fixed_sum(_product(term.among, *weights, term.value), scale_of(name), sign)
 
     def _slices(self) -> list[str]:
         columns = self.spec.slice_columns
@@ -133,6 +173,18 @@ class Statement:
             f"{inner} AS {self.dialect.quote(name)}"
             for inner, name in zip(grading.slice_names(columns), columns, strict=True)
         ]
+
+
+def _product(*factors: str) -> str:
+    return " * ".join(filter(None, factors)) or "1.0"
+
+
+def _added(value: str, scale: int, among: str) -> str:
+    """Return the BIGINT sum of fixed-point numbers that are not negative, added as doubles; raise if it may be off."""
+    total = f"sum({_product(f'floor({value} * {scale} + 0.5)', among)})"
+    # Infinity is a double that no engine casts to BIGINT.
+    checked = f"CASE WHEN {total} >= {_EXACT_BELOW} THEN CAST('Infinity' AS DOUBLE) ELSE {total} END"
+    return f"COALESCE(CAST({checked} AS BIGINT), 0)"
 
 
 def _narrow(key: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from calslo_dagster.pipeline.digest_panes import DigestedPanes
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.read_snapshots import Snapshots
 from calslo_dagster.pipeline.watermark import current_watermark
@@ -20,13 +21,14 @@ from calslo_dagster.store import exclusions, manifests
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One SLO as it is measured now."""
+    """One SLO as it is measured now; `fitted` identifies all manifests."""
 
     project: Project
     slo: SLO
     now: datetime
     watermark: datetime | None
     manifests: Mapping[tuple[str, str], Manifest]
+    fitted: str
     exclusions: tuple[Exclusion, ...]
     models: frozenset[str]
     provenance: Provenance
@@ -70,12 +72,20 @@ class Context:
         lengths = (end - EPOCH, self.slo.window, DAY, self.slo.pane or DAY)
         return not any(length % width for length in lengths)
 
-    def inputs(self, snapshots: Snapshots, end: datetime) -> str:
-        """Return what identifies all that the measurement at this window end rests on."""
-        manifests = sorted(map(repr, self.manifests.values()))
-        parts = (snapshots.digest(self.rests_on(end)), is_final(end, self.watermark), manifests)
+    def inputs(self, panes: DigestedPanes, end: datetime) -> str:
+        """Return what identifies all that the measurement at this window end rests on.
+
+        Beyond its window it rests on nothing but which slices are awake, and on how far the log has come: a window that
+        nothing is left to come for is judged as it is, although it is not final yet.
+        """
+        facts, slices = panes.facts_of(self._looked_at(end)), panes.slices_of(self.rests_on(end))
+        newest = self.watermark and self.watermark + self.project.settings.lateness
         excluded = [e for e in self.exclusions if e.span.overlaps(self.window(end))]
-        return sha256(repr((*parts, excluded)).encode()).hexdigest()
+        parts = (facts, slices, is_final(end, newest), is_final(end, self.watermark), self.fitted, excluded)
+        return sha256(repr(parts).encode()).hexdigest()
+
+    def _looked_at(self, end: datetime) -> Window:
+        return Window(end - 2 * WEEK, end) if self.is_weekly else self.window(end)
 
     def measured(
         self,
@@ -147,6 +157,7 @@ def context_of(project: Project, slo: SLO, *, now: datetime, run_id: str) -> Con
         now=now,
         watermark=current_watermark(project, now),
         manifests={(manifest.version, manifest.slice): manifest for manifest in fitted},
+        fitted=sha256("\n".join(sorted(map(repr, fitted))).encode()).hexdigest(),
         exclusions=(*project.settings.agreed_exclusions(), *agreed),
         models=project.models,
         provenance=provenance,

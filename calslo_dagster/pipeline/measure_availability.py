@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -11,19 +13,27 @@ from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.watermark import current_watermark
 from calslo_dagster.slo.availability import State, Tally, states
 from calslo_dagster.slo.breach import Episode
-from calslo_dagster.slo.budget import PlannedTier, budget, burning, plan_tiers
+from calslo_dagster.slo.budget import Budget, PlannedTier, budget, burning, plan_tiers
 from calslo_dagster.slo.model import SLO, Verdict
-from calslo_dagster.slo.reliability import Exposure, exposure, reliability
+from calslo_dagster.slo.reliability import Exposure, Reliability, exposure, reliability
 from calslo_dagster.slo.windows import DAY, Window, day_of, day_span, open_end, window_ends
 from calslo_dagster.store import availability, breaches, measurements, slo_days
 from calslo_dagster.store.availability import AvailabilityRow
 
+# Of a thousand slices there are ten thousand rows, of which a person looks at the first few.
+MOST_ROWS: Final = 100
+_REMEMBERED: Final = 4_096
+
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityReport:
-    """The newest availability of every SLO, slice and period; `measured` rows are new in this run."""
+    """The newest rows with the least budget left at worst, the least first; `total` is how many newest rows there are.
+
+    `measured` rows are new in this run.
+    """
 
     rows: tuple[AvailabilityRow, ...]
+    total: int
     measured: int
 
 
@@ -32,21 +42,25 @@ def measure_availability(project: Project, *, now: datetime) -> AvailabilityRepo
     watermark, new = current_watermark(project, now), 0
     for slo in project.registry if watermark else ():
         as_of = open_end(watermark, step_of(project, slo)) - step_of(project, slo) if watermark else now
-        rows = _rows(project, slo, as_of)
-        new += len(rows)
-        with project.store.write() as session:
-            availability.put(session, rows)
+        new += _measure(project, slo, as_of)
     with project.store.read() as session:
-        return AvailabilityReport(availability.latest(session), new)
+        rows, total = availability.tightest(session, MOST_ROWS)
+    return AvailabilityReport(rows, total, new)
 
 
-def _rows(project: Project, slo: SLO, as_of: datetime) -> list[AvailabilityRow]:
-    periods = project.settings.availability.periods
+def _measure(project: Project, slo: SLO, as_of: datetime) -> int:
+    """Record the SLO's availability as of the instant unless it is on record; return how many rows are new."""
     with project.store.read() as session:
         if availability.is_current(session, slo.name, as_of):
-            return []
-        look = _Look(project, session, slo, as_of)
-        return [row for period in periods for row in look.rows(period)]
+            return 0
+        look = _Look(project, session, slo, as_of, measurements.first_ends(session, slo.name))
+        rows = [row for period in project.settings.availability.periods for row in look.rows(period)]
+    with project.store.write() as session:
+        if availability.is_current(session, slo.name, as_of):
+            # Another run was faster; it has counted the same.
+            return 0
+        availability.add(session, rows)
+    return len(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +74,25 @@ class _Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One SLO at one instant. Slices without a breached window are counted, the others are gone through one by one."""
+    """One SLO at one instant; `firsts` are the ends of the first windows of its slices.
+
+    Slices without a breached window are counted, the others are gone through one by one.
+    """
 
     project: Project
     session: Session
     slo: SLO
     as_of: datetime
+    firsts: Mapping[str, datetime]
 
     def rows(self, period: timedelta) -> Iterator[AvailabilityRow]:
         """Yield the availability of each slice over the period that ends at the instant."""
         span = Window(self.as_of - period, self.as_of)
-        firsts = measurements.first_ends(self.session, self.slo.name)
         episodes: dict[str, list[Episode]] = {}
         for breach in breaches.between(self.session, start=span.start, end=span.end, slo=self.slo.name):
             episodes.setdefault(breach.slice, []).append(breach.episode)
         for name, counted in sorted(self._counts(span).items()):
-            start = max(span.start, firsts[name] - self.step)
+            start = max(span.start, self.firsts[name] - self.step)
             if start >= span.end:
                 # So far the slice has been seen in windows after the instant only.
                 continue
@@ -106,7 +123,7 @@ class _Look:
         """Return the tally of a slice that was never breached; windows that are missing are unknown."""
         good = counted.get(Verdict.MEETING, 0) + counted.get(Verdict.WARNING, 0)
         excluded = counted.get(Verdict.EXCLUDED, 0)
-        unknown = len(window_ends(seen.start, seen.end, self.step)) - good - excluded
+        unknown = _expected(seen, self.step) - good - excluded
         return _Outcome(Tally(good, 0, unknown, excluded), Exposure(up=good * self.step, ends_up=int(good > 0)))
 
     def _gone_through(self, name: str, seen: Window, episodes: Sequence[Episode]) -> _Outcome:
@@ -121,6 +138,7 @@ class _Look:
         return _Outcome(tally, observed, tuple(self._burns(plan, found)))
 
     def _row(self, name: str, period: timedelta, outcome: _Outcome) -> AvailabilityRow:
+        left, times = _judged(outcome.tally, outcome.observed, self.slo.target)
         return AvailabilityRow(
             slo=self.slo.name,
             slice=name,
@@ -128,8 +146,8 @@ class _Look:
             as_of=self.as_of,
             target=self.slo.target,
             tally=outcome.tally,
-            budget=budget(outcome.tally, self.slo.target),
-            reliability=reliability(outcome.observed),
+            budget=left,
+            reliability=times,
             burn=outcome.burn,
         )
 
@@ -143,3 +161,15 @@ class _Look:
                 "bad": burn.bad,
                 "expected": burn.expected,
             }
+
+
+@lru_cache(_REMEMBERED)
+def _expected(seen: Window, step: timedelta) -> int:
+    """Return how many windows end in the span, which is the same for most slices."""
+    return len(window_ends(seen.start, seen.end, step))
+
+
+@lru_cache(_REMEMBERED)
+def _judged(tally: Tally, observed: Exposure, target: float) -> tuple[Budget, Reliability]:
+    """Return what is left of the budget and the mean times; slices without trouble have the same."""
+    return budget(tally, target), reliability(observed)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -57,6 +56,21 @@ class Snapshots:
         )
         return {self._name(key): snapshot for key, snapshot in found.items()}
 
+    def seen(self, window: Window) -> set[str]:
+        """Return the names of the slices that have rows in the window."""
+        folders = self._folders(window)
+        if known := self.project.recent_windows.get((window, *folders)):
+            return set(known)
+        found = read.seen(
+            self.connection,
+            folders,
+            micros(window.start),
+            micros(window.end),
+            slice_columns=self.project.slice_columns,
+            views=self.project.views,
+        )
+        return {self._name(key) for key in found}
+
     def series(self) -> Iterator[tuple[str, SnapshotSeries]]:
         """Yield every slice with its snapshots by pane, one slice in memory at a time."""
         found = read.series(
@@ -78,11 +92,6 @@ class Snapshots:
     def width_us(self, window: Window) -> int:
         """Return the width of the widest bucket in the window; edges of what is read must lie on multiples of it."""
         return max([PANE_US, *(max(p.totals_us, p.cells_us) for p in self._of(window))])
-
-    def digest(self, window: Window) -> str:
-        """Return what identifies the snapshots of the window: the content of the partials that overlap it."""
-        contents = sorted(partial.content_digest for partial in self._of(window) if partial.path)
-        return sha256("\n".join(contents).encode()).hexdigest()
 
     def _of(self, window: Window) -> list[Partial]:
         start, end = micros(window.start), micros(window.end)

@@ -1,6 +1,6 @@
 """Measure one SLO over the windows of some days or weeks, from snapshots alone."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -8,6 +8,7 @@ from typing import Final
 from calslo_dagster.engine.facts import PANE_US
 from calslo_dagster.engine.series import SnapshotSeries
 from calslo_dagster.pipeline.context import Context, context_of
+from calslo_dagster.pipeline.digest_panes import digest_panes
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.read_snapshots import Snapshots, snapshots_over
 from calslo_dagster.slo.definition import definition
@@ -19,8 +20,8 @@ from calslo_dagster.store import definitions, evaluations, measurements, slices,
 
 # A slice without any row for a day is dormant: it gets no measurements, instead of `unknown` ones for ever.
 DORMANT_AFTER: Final = DAY
-# Up to so many windows are summed one by one; beyond, running sums over all panes are cheaper.
-FEW_WINDOWS: Final = 2
+# Up to so many windows are added up one by one; beyond, running sums over all panes are cheaper.
+FEW_WINDOWS: Final = 8
 # Running sums of eight days take about 50 MB for a slice that uses every bin.
 LONGEST_STRETCH: Final = 8 * DAY
 
@@ -79,9 +80,10 @@ def _measure(project: Project, request: Request, spans: Sequence[Window]) -> Mea
     with project.engine() as connection:
         for span in spans:
             snapshots = snapshots_over(project, connection, context.reach(span))
-            due = _due(context, snapshots, span, recompute=request.recompute)
+            inputs = _inputs(context, snapshots, span)
+            due = list(inputs) if request.recompute else _changed(context, inputs, span)
             taken = list(_take(context, snapshots, due))
-            _store(context, snapshots, due, taken)
+            _store(context, {end: inputs[end] for end in due}, taken)
             windows, rows = windows + len(due), rows + taken
     if not windows:
         with project.store.write() as session:
@@ -89,19 +91,22 @@ def _measure(project: Project, request: Request, spans: Sequence[Window]) -> Mea
     return _report(slo, windows, rows)
 
 
-def _due(context: Context, snapshots: Snapshots, span: Window, *, recompute: bool) -> list[datetime]:
-    """Return the window ends in the span that have to be measured, none after the open one.
+def _inputs(context: Context, snapshots: Snapshots, span: Window) -> dict[datetime, str]:
+    """Return the window ends in the span, none after the open one, with what each measurement rests on.
 
     What was measured before snapshots were rolled up stays where they no longer hold the window.
     """
     last = open_end(context.now, context.step)
     ends = [end for end in window_ends(span.start, span.end, context.step) if end <= last]
-    ends = [end for end in ends if context.is_measurable(snapshots, end)]
-    if recompute:
-        return ends
+    panes = digest_panes(snapshots)
+    return {end: context.inputs(panes, end) for end in ends if context.is_measurable(snapshots, end)}
+
+
+def _changed(context: Context, inputs: Mapping[datetime, str], span: Window) -> list[datetime]:
+    """Return the window ends whose measurement, if there is one, rests on something else."""
     with context.project.store.read() as session:
         known = evaluations.between(session, context.slo.name, start=span.start, end=span.end)
-    return [end for end in ends if known.get(end) != context.inputs(snapshots, end)]
+    return [end for end, digest in inputs.items() if known.get(end) != digest]
 
 
 def _take(context: Context, snapshots: Snapshots, ends: Sequence[datetime]) -> Iterator[Measurement]:
@@ -126,11 +131,11 @@ def _one_by_one(context: Context, snapshots: Snapshots, ends: Sequence[datetime]
                 yield context.measured(name, window, current.get(name, Snapshot()), baseline=before, panes=parts)
 
 
-def _awake(snapshots: Snapshots, window: Window) -> Iterable[str]:
+def _awake(snapshots: Snapshots, window: Window) -> set[str]:
     """Return the slices that had a row lately, for windows too short to tell by themselves."""
     if window.length >= DORMANT_AFTER:
-        return ()
-    return snapshots.window(Window(window.end - DORMANT_AFTER, window.end))
+        return set()
+    return snapshots.seen(Window(window.end - DORMANT_AFTER, window.end))
 
 
 def _by_slice(context: Context, snapshots: Snapshots, ends: Sequence[datetime]) -> Iterator[Measurement]:
@@ -155,23 +160,23 @@ def _cut(series: SnapshotSeries, window: Window) -> Snapshot:
     return series.window(micros(window.start), micros(window.end))
 
 
-def _store(context: Context, snapshots: Snapshots, ends: Sequence[datetime], rows: Sequence[Measurement]) -> None:
+def _store(context: Context, inputs: Mapping[datetime, str], rows: Sequence[Measurement]) -> None:
     """Replace the rows of these window ends, with what they rest on, in one transaction."""
-    if not ends:
+    if not inputs:
         return
     slo, by_end = context.slo.name, dict[datetime, list[Measurement]]()
     for row in rows:
         by_end.setdefault(row.window_end, []).append(row)
-    inputs = {end: context.inputs(snapshots, end) for end in ends}
     with context.project.store.write() as session:
-        for run in _runs(ends, context.step):
+        for run in _runs(list(inputs), context.step):
             taken = [row for end in run for row in by_end.get(end, [])]
-            measurements.replace(session, slo, taken, start=run[0] - context.step, end=run[-1])
-            slo_days.recount(session, slo, start=run[0] - context.step, end=run[-1])
+            start, end = run[0] - context.step, run[-1]
+            with slo_days.kept(session, slo, start=start, end=end):
+                measurements.replace(session, slo, taken, start=start, end=end)
         evaluations.put(session, slo, inputs, at=context.now)
         definitions.add(session, [_edition(context)])
-        slices.put(session, _slices(snapshots, rows))
-        unfolded_days.mark(session, slo, sorted({day_of(end) for end in ends}))
+        slices.put(session, _slices(context.project, {row.slice for row in rows} - slices.names(session)))
+        unfolded_days.mark(session, slo, sorted({day_of(end) for end in inputs}))
 
 
 def _edition(context: Context) -> definitions.Definition:
@@ -179,10 +184,9 @@ def _edition(context: Context) -> definitions.Definition:
     return definitions.Definition(hash_, context.slo.name, definition(context.slo), context.now)
 
 
-def _slices(snapshots: Snapshots, rows: Iterable[Measurement]) -> list[slices.SliceRow]:
-    """Return the slices of the rows with their values, which a long name does not hold in full."""
-    names = {row.slice for row in rows}
-    keys = {name: key for name, key in snapshots.project.slice_keys.items() if name in names}
+def _slices(project: Project, names: Collection[str]) -> list[slices.SliceRow]:
+    """Return the slices of these names with their values, which a long name does not hold in full."""
+    keys = {name: key for name, key in project.slice_keys.items() if name in names}
     return [
         slices.SliceRow(name, ",".join(view), dict(zip(view, values, strict=True)))
         for name, (view, values) in keys.items()

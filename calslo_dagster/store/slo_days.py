@@ -1,7 +1,11 @@
 """Verdicts counted per day: what budgets and availability add up instead of single measurements."""
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -10,6 +14,10 @@ from calslo_dagster.slo.model import Verdict
 from calslo_dagster.slo.windows import day_of, day_span
 from calslo_dagster.store import rows as stored
 from calslo_dagster.store.schema import measurements, slo_days
+
+_COUNTS: Final = (*(verdict.value for verdict in Verdict), "provisional")
+# By slice, model and what is counted.
+_Counts = Counter[tuple[str, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +37,57 @@ class DayCounts:
     provisional: int
 
 
+@contextmanager
+def kept(session: Session, slo: str, *, start: datetime, end: datetime) -> Iterator[None]:
+    """Keep the counts true while the SLO's measurements with window ends in (start, end] are replaced.
+
+    Within a day only these are counted, before and after: the day may have a hundred thousand by its end.
+    """
+    day = day_of(end)
+    if start <= day_span(day).start:
+        yield
+        recount(session, slo, start=start, end=end)
+        return
+    part = _counts(slo, day, start=start, end=end)
+    before = _counted(session, part)
+    yield
+    after = _counted(session, part)
+    if after != before:
+        counts = _counted(session, sa.select(slo_days).where(slo_days.c.slo == slo, slo_days.c.day == day))
+        counts.update(after)
+        counts.subtract(before)
+        _put(session, slo, day, counts)
+
+
+def _counted(session: Session, counts: sa.Select[Any]) -> _Counts:
+    found = session.execute(counts).mappings()
+    return Counter({(row["slice"], row["model"], name): int(row[name]) for row in found for name in _COUNTS})
+
+
+def _put(session: Session, slo: str, day: date, counts: _Counts) -> None:
+    """Make these the counts of the day."""
+    records: dict[tuple[str, str], dict[str, Any]] = {}
+    for (name, model, counted), n in counts.items():
+        if n:
+            empty = {"slo": slo, "day": day, "slice": name, "model": model, **dict.fromkeys(_COUNTS, 0)}
+            records.setdefault((name, model), empty)[counted] = n
+    session.execute(sa.delete(slo_days).where(slo_days.c.slo == slo, slo_days.c.day == day))
+    stored.insert(session, slo_days, list(records.values()))
+
+
 def recount(session: Session, slo: str, *, start: datetime, end: datetime) -> None:
     """Count the SLO's measurements of every day that has window ends in (start, end] anew."""
     first, last = day_of(start + timedelta(microseconds=1)), day_of(end)
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     session.execute(sa.delete(slo_days).where(slo_days.c.slo == slo, slo_days.c.day.between(first, last)))
     for day in days:
-        counts = _counts(slo, day)
+        counts = _counts(slo, day, start=day_span(day).start, end=day_span(day).end)
         session.execute(sa.insert(slo_days).from_select(list(counts.selected_columns.keys()), counts))
 
 
-def _counts(slo: str, day: date) -> sa.Select[tuple[object, ...]]:
-    table, span = measurements.c, day_span(day)
+def _counts(slo: str, day: date, *, start: datetime, end: datetime) -> sa.Select[tuple[object, ...]]:
+    """Return the SELECT that counts the measurements with window ends in (start, end], a part of the day."""
+    table = measurements.c
     verdicts = [
         sa.func.sum(sa.case((sa.and_(table.is_final, table.verdict == verdict.value), 1), else_=0)).label(verdict.value)
         for verdict in Verdict
@@ -49,7 +96,7 @@ def _counts(slo: str, day: date) -> sa.Select[tuple[object, ...]]:
     named = (table.slo, sa.literal(day, sa.Date()).label("day"), table.slice, table.model)
     return (
         sa.select(*named, *verdicts, provisional)
-        .where(table.slo == slo, table.window_end > span.start, table.window_end <= span.end)
+        .where(table.slo == slo, table.window_end > start, table.window_end <= end)
         .group_by(table.slo, table.slice, table.model)
     )
 

@@ -69,10 +69,15 @@ def test_duckdb_sums_nothing_to_zero(connection: DuckDBPyConnection) -> None:
     assert evaluate(connection, DuckDb().fixed_sum("x", 10), "(NULL::DOUBLE)") == 0
 
 
+@pytest.mark.parametrize("is_weighted", [True, False], ids=["weighted", "unweighted"])
+@pytest.mark.parametrize("adds_doubles", [True, False], ids=["doubles", "integers"])
 @pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.name)
-def test_both_dialects_render_one_statement(fact: Fact) -> None:
+def test_both_dialects_render_one_statement(fact: Fact, *, adds_doubles: bool, is_weighted: bool) -> None:
     """Spark's text is DuckDB's but for the functions of the dialect."""
-    duckdb, spark = (Statement(dialect, SPEC).fact(fact, coded(dialect, RELATION)) for dialect in (DuckDb(), Spark()))
+    duckdb, spark = (
+        Statement(dialect, SPEC, is_weighted, adds_doubles).fact(fact, coded(dialect, RELATION))
+        for dialect in (DuckDb(), Spark())
+    )
 
     translated = spark.replace("`", '"').replace(" div ", " // ")
 
@@ -89,8 +94,7 @@ def test_the_fine_bin_is_found_octave_first(connection: DuckDBPyConnection) -> N
     text = Statement(Spark(), SPEC).fact(FACTS[1], coded(Spark(), RELATION))
 
     places = [
-        text.index(name)
-        for name in (" AS bin", " AS split", " AS k,", " AS cell ", " AS steps", " AS octave", " AS u ")
+        text.index(name) for name in (" AS bin", " AS split", " AS k,", " AS cell ", " AS steps", " AS rung", " AS u ")
     ]
     assert places == sorted(places)
     assert math.isclose(text.count("SELECT"), 11, abs_tol=2)

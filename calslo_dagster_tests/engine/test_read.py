@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from calslo_dagster.engine import cube
 from calslo_dagster.engine.facts import DAY_US, HOUR_US, MINUTE_US, PANE_US
-from calslo_dagster.engine.read import facts_digest, series, window
+from calslo_dagster.engine.read import facts_digest, seen, series, window
 from calslo_dagster.errors import SnapshotError
 from calslo_dagster.stats.snapshot import merge
 from calslo_dagster_tests.engine.logs import DAY, SLICES, Row, assert_same, hours, partial, reference, traffic
@@ -161,6 +161,50 @@ def test_a_window_whose_weights_do_not_fit_is_refused(connection: DuckDBPyConnec
         found.window(DAY, DAY + 60 * PANE_US)
     with pytest.raises(SnapshotError, match="64 bits"):
         window(connection, [made], None, None)
+
+
+def test_slices_that_fit_one_by_one_are_read_where_all_of_them_together_do_not(
+    connection: DuckDBPyConnection, tmp_path: Path
+) -> None:
+    rows = [
+        Row(DAY + i, score=0.15, label=1, weight=10_000.0, intent=f"i{n}", prediction_id=f"p{n}-{i}")
+        for n in range(12)
+        for i in range(5)
+    ]
+    made = partial(connection, rows, tmp_path)
+
+    found = window(connection, [made], None, None, slice_columns=SLICES, views=[SLICES])
+
+    assert len(found) == 12
+    for (_, (intent, _)), snapshot in found.items():
+        assert_same(snapshot, reference([row for row in rows if row.intent == intent]))
+    with pytest.raises(SnapshotError, match="64 bits"):
+        window(connection, [made], None, None)
+
+
+def test_the_snapshots_of_a_window_share_arrays_that_nobody_can_change(
+    connection: DuckDBPyConnection, parts: list[Path]
+) -> None:
+    snapshot = window(connection, parts, None, None)[(), ()]
+
+    with pytest.raises(ValueError, match="read-only"):
+        snapshot.cells[0, 0] = 1
+
+
+@pytest.mark.parametrize(("start", "end"), [(DAY, DAY + HOUR_US), (DAY + PANE_US, DAY + 2 * PANE_US), (0, DAY)])
+def test_slices_are_seen_where_a_window_has_them(
+    connection: DuckDBPyConnection, parts: list[Path], start: int, end: int
+) -> None:
+    for views in (None, VIEWS):
+        found = window(connection, parts, start, end, slice_columns=SLICES, views=views)
+
+        assert seen(connection, parts, start, end, slice_columns=SLICES, views=views) == list(found)
+
+
+def test_nothing_is_seen_off_the_grid_or_without_partials(connection: DuckDBPyConnection, parts: list[Path]) -> None:
+    assert seen(connection, [], DAY, DAY + HOUR_US) == []
+    with pytest.raises(ValueError, match="not on a multiple of 900000000 us"):
+        seen(connection, parts, DAY, DAY + MINUTE_US)
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

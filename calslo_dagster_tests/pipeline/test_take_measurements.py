@@ -88,52 +88,6 @@ def test_the_open_window_is_measured_again_as_it_fills(quarters: Project, tmp_pa
     assert seen == [45 + 1, 45 + 5, 45 + 9]
 
 
-def test_nothing_is_measured_again_while_nothing_changes(project: Project, tmp_path: Path) -> None:
-    now = START + 2 * HOUR + 20 * MINUTE
-    minute_by_minute(START, now, tmp_path / "log/a.parquet")
-
-    assert run(project, now) > 0
-    assert run(project, now + timedelta(seconds=20)) == 0
-
-
-def test_only_windows_over_the_hour_that_changed_are_measured_again(project: Project, tmp_path: Path) -> None:
-    write(tmp_path / "log/a.parquet", events([START + n * HOUR for n in range(20)], latency_us=9.0))
-    now = START + 20 * HOUR
-    run(project, now, "p99_latency")
-    write(tmp_path / "log/b.parquet", events([START + 15.5 * HOUR], latency_us=9.0))
-    before = rows(project, "p99_latency")
-
-    windows = run(project, now, "p99_latency")
-
-    # The window of the hour itself, and the five that end within a day of it: a slice seen in it is awake in them.
-    assert windows == 6
-    changed = {end for end, row in rows(project, "p99_latency").items() if row != before[end]}
-    assert changed == {START + 16 * HOUR}
-
-
-def test_a_window_that_becomes_final_is_measured_again(project: Project, tmp_path: Path) -> None:
-    end = START + 3 * HOUR
-    minute_by_minute(START, end, tmp_path / "log/a.parquet")
-    run(project, end)
-    assert not rows(project)[end].is_final
-    minute_by_minute(end, end + 11 * MINUTE, tmp_path / "log/b.parquet")
-
-    run(project, end + 11 * MINUTE)
-
-    assert rows(project)[end].is_final
-
-
-def test_the_last_windows_of_a_day_become_final_after_midnight(project: Project, tmp_path: Path) -> None:
-    midnight = START + DAY
-    minute_by_minute(START, midnight, tmp_path / "log/a.parquet", 10 * MINUTE)
-    run(project, midnight - MINUTE)
-    minute_by_minute(midnight, midnight + 30 * MINUTE, tmp_path / "log/b.parquet")
-
-    run(project, midnight + 30 * MINUTE)
-
-    assert rows(project)[midnight].is_final
-
-
 def test_a_recomputed_day_is_measured_whole(project: Project, tmp_path: Path) -> None:
     write(tmp_path / "log/a.parquet", events([START]))
     aggregate(project, [TODAY])

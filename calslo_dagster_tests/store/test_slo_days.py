@@ -1,6 +1,6 @@
 """Counts per day are those of the measurements, provisional windows apart."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
@@ -46,6 +46,37 @@ def test_counting_anew_replaces_what_was_counted(store: Store) -> None:
     write(store, [measurement()])
 
     assert [row.slice for row in counted(store)] == ["*"]
+
+
+PART = (DAY + 10 * STEP, DAY + 12 * STEP)
+QUIET = "intent=quiet"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [measurement(PART[1]), measurement(PART[1], slice=QUIET)],
+        [measurement(PART[1], verdict=Verdict.BREACHED), measurement(PART[1], slice=QUIET, is_final=False)],
+        [measurement(PART[1]), measurement(PART[1], slice="new", model="other")],
+        [measurement(PART[1], model="other")],
+        [],
+    ],
+    ids=["the same", "other verdicts", "a new slice", "another model", "nothing"],
+)
+@pytest.mark.parametrize(("start", "end"), [PART, (DAY, DAY + 12 * STEP), (DAY + STEP, NEXT_DAY + STEP)])
+def test_counts_stay_true_while_a_part_of_the_measurements_is_replaced(
+    store: Store, rows: list[Measurement], start: datetime, end: datetime
+) -> None:
+    before = [measurement(DAY + n * STEP) for n in range(1, 97)]
+    write(store, [*before, measurement(NEXT_DAY + STEP), measurement(PART[1], slice=QUIET)])
+
+    with store.write() as session, slo_days.kept(session, "ece_bound", start=start, end=end):
+        measurements.replace(session, "ece_bound", rows, start=start, end=end)
+    kept = counted(store)
+    with store.write() as session:
+        slo_days.recount(session, "ece_bound", start=DAY, end=NEXT_DAY + STEP)
+
+    assert kept == counted(store)
 
 
 @pytest.mark.parametrize("other", ["score_range", "ece"])
