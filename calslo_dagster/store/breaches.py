@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -118,6 +118,23 @@ def between(session: Session, *, start: datetime, end: datetime, slo: str | None
     goes_on = sa.or_(breaches.c.recovered_at.is_(None), breaches.c.recovered_at > start)
     wanted = sa.select(breaches).where(breaches.c.onset < end, goes_on)
     return _loaded(session, wanted.where(breaches.c.slo == slo) if slo else wanted)
+
+
+def as_of(session: Session, slo: str, now: datetime, *, horizon: timedelta) -> tuple[Breach, ...]:
+    """Return the SLO's breaches that go on at `now`, oldest onset first.
+
+    Those opened by a window that ends within `horizon` of `now` are among them; what closed at `now` is not.
+    """
+    table = breaches.c
+    goes_on = sa.or_(table.closed_at.is_(None), table.closed_at > now)
+    return _loaded(session, sa.select(breaches).where(table.slo == slo, table.opened_at <= now + horizon, goes_on))
+
+
+def turns(session: Session, *, after: datetime, until: datetime) -> tuple[datetime, ...]:
+    """Return the instants in (after, until] at which a breach opened or closed, in order."""
+    columns = (breaches.c.opened_at, breaches.c.closed_at)
+    found = [sa.select(one.label("at")).where(one > after, one <= until) for one in columns]
+    return tuple(session.scalars(sa.union(*found).order_by("at")))
 
 
 def ids(session: Session) -> frozenset[str]:

@@ -1,6 +1,6 @@
 """Measurements: one row per SLO, slice and window end, replaced by whole partitions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +8,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from calslo_dagster.slo.model import Measurement, Verdict
+from calslo_dagster.slo.model import JUDGED, Measurement, Verdict
 from calslo_dagster.slo.windows import day_span
 from calslo_dagster.store import rows as stored
 from calslo_dagster.store.schema import measurements, slo_days
@@ -115,17 +115,50 @@ def _latest(session: Session, slo: str, since: datetime | None) -> tuple[Measure
 
 
 def latest_rows(session: Session, slo: str, *, since: datetime) -> tuple[Measurement, ...]:
-    """Return each slice's last final measurement and the provisional ones after it, oldest first.
+    """Return each slice's last final measurement and the provisional breaches after it, oldest first.
 
-    Windows that ended at `since` or before are left out.
+    Without a final one, all provisional ones; windows that ended at `since` or before are left out.
     """
     table = measurements.c
     recent = (table.slo == slo, table.window_end > since)
     ends = sa.select(table.slice, sa.func.max(table.window_end).label("window_end")).where(*recent, table.is_final)
     last = ends.group_by(table.slice).subquery()
-    is_latest = sa.or_(last.c.window_end.is_(None), table.window_end >= last.c.window_end)
+    is_breached = sa.and_(table.window_end > last.c.window_end, table.verdict == Verdict.BREACHED.value)
+    is_latest = sa.or_(last.c.window_end.is_(None), table.window_end == last.c.window_end, is_breached)
     wanted = sa.select(measurements).outerjoin(last, table.slice == last.c.slice).where(*recent, is_latest)
     return _loaded(session, wanted.order_by(table.window_end, table.slice))
+
+
+def last_rows(
+    session: Session, slo: str, *, until: datetime, verdicts: Iterable[Verdict] = tuple(Verdict)
+) -> tuple[Measurement, ...]:
+    """Return the SLO's measurements of the last window that ended by `until` with one of these verdicts."""
+    wanted = measurements.c.verdict.in_([verdict.value for verdict in verdicts])
+    found = sa.select(measurements).where(*_of_last(slo, until), wanted)
+    return _loaded(session, found.order_by(measurements.c.slice))
+
+
+def last_verdicts(session: Session, slo: str, *, until: datetime) -> dict[Verdict, int]:
+    """Return how many of the SLO's measurements of the last window that ended by `until` have each verdict."""
+    verdict = measurements.c.verdict
+    found = sa.select(verdict, sa.func.count()).where(*_of_last(slo, until)).group_by(verdict)
+    return {Verdict(name): count for name, count in session.execute(found)}
+
+
+def _of_last(slo: str, until: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    table = measurements.c
+    last = sa.select(sa.func.max(table.window_end)).where(table.slo == slo, table.window_end <= until)
+    return table.slo == slo, table.window_end == last.scalar_subquery()
+
+
+def last_known(session: Session, slo: str, names: Iterable[str], *, since: datetime) -> dict[str, datetime]:
+    """Return, for each of these slices, the end of its last window after `since` that could be judged."""
+    table = measurements.c
+    wanted, judged = list(names), [verdict.value for verdict in JUDGED]
+    statement = sa.select(table.slice, sa.func.max(table.window_end).label("end")).where(
+        table.slo == slo, table.window_end > since, table.verdict.in_(judged), table.slice.in_(wanted)
+    )
+    return {row.slice: row.end for row in session.execute(statement.group_by(table.slice))} if wanted else {}
 
 
 def counts(session: Session, slo: str, *, start: datetime, end: datetime) -> dict[str, dict[Verdict, int]]:

@@ -4,12 +4,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from calslo_dagster.store import rows as stored
 from calslo_dagster.store.schema import partials
+
+# The batch of event partials that cannot be made again, because files that they were made of are lost.
+KEPT: Final = "kept"
+# Rows, by their name in `Partial.rows`, that came for hours of lost files and cannot be told from what was counted.
+UNCOUNTED: Final = "uncounted"
 
 
 class Kind(StrEnum):
@@ -21,7 +27,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """One partial; (source, kind, batch, span) names it, `batch` is empty for events.
+    """One partial; (source, kind, batch, span) names it, `batch` is empty for events that can be read again.
 
     totals_us, cells_us: widths of its time buckets; inputs_digest: what it was made from; content_digest, path: the
     files themselves, relative to the folder of all partials; rows: rows of each fact table.

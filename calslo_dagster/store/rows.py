@@ -1,7 +1,7 @@
 """Dataclasses into rows and back: a field is the column of the same name."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from enum import Enum
 from typing import Any, Final, TypeVar
@@ -21,6 +21,8 @@ Loaded = TypeVar("Loaded")
 Records = list[dict[str, Any]]
 # Below so many rows the fixed cost of COPY is not worth it.
 COPIED: Final = 500
+# How many values one statement may name: SQLite takes 32,766 parameters, and planning takes longer than searching.
+_NAMED: Final = 5_000
 
 
 def records(table: sa.Table, rows: Iterable[Any]) -> Records:
@@ -93,6 +95,12 @@ def insert_new(session: Session, table: sa.Table, found: Records) -> None:
         session.execute(_insert(session, table).on_conflict_do_nothing(), found)
 
 
+def insert_once(session: Session, table: sa.Table, record: dict[str, Any]) -> bool:
+    """Add the record if its key does not exist; return whether it is new."""
+    statement = _insert(session, table).on_conflict_do_nothing().returning(*table.primary_key)
+    return session.execute(statement, record).first() is not None
+
+
 def _insert(session: Session, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
     return sqlite.insert(table) if session.get_bind().dialect.name == "sqlite" else postgresql.insert(table)
 
@@ -115,6 +123,13 @@ def load(
 
 def _converted(row: Mapping[Any, Any], convert: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
     return {**row, **{name: function(row[name]) for name, function in convert.items()}}
+
+
+def chunks(values: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the values once each, in lists that one statement can search for."""
+    known = list(dict.fromkeys(values))
+    for start in range(0, len(known), _NAMED):
+        yield known[start : start + _NAMED]
 
 
 def frame(session: Session, statement: sa.Select[Any]) -> pd.DataFrame:

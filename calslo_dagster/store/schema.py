@@ -28,7 +28,7 @@ from calslo_dagster.store.columns import (
 )
 
 # The newest migration; `open_store` compares it with the database without loading Alembic.
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 VERSION_TABLE: Final = "calslo_schema_version"
 
 metadata: Final = sa.MetaData(
@@ -164,15 +164,127 @@ exclusions: Final = sa.Table(
     sqlite_autoincrement=True,
 )
 
-# One message for one channel or for all; `key` keeps a repeated run from announcing the same thing twice.
-outbox: Final = sa.Table(
-    "outbox",
+# One episode of trouble of one subject; `open_key` is the fingerprint while it goes on, so there is never a second.
+alerts: Final = sa.Table(
+    "alerts",
+    metadata,
+    *key(id=DIGEST),
+    *required(fingerprint=DIGEST, episode=INT, kind=WORD, name=SLICE, slice=SLICE, model=NAME, environment=NAME),
+    *required(state=WORD, severity=WORD, since=INSTANT, seen_at=INSTANT, finding=JSON, values=JSON, source_id=TEXT),
+    *optional(open_key=DIGEST, incident_id=DIGEST, fired_at=INSTANT, resolved_at=INSTANT),
+    *required(reason=TEXT),
+    sa.UniqueConstraint("open_key"),
+    sa.UniqueConstraint("fingerprint", "episode"),
+)
+sa.Index(None, alerts.c.incident_id)
+
+# As with alerts, `open_key` is the group key while the incident goes on.
+incidents: Final = sa.Table(
+    "incidents",
+    metadata,
+    *key(id=DIGEST),
+    *required(group_key=PATH, episode=INT, labels=JSON, state=WORD, severity=WORD, peak_severity=WORD),
+    *required(opened_at=INSTANT, members=INT, flaps=INT),
+    *optional(open_key=PATH, acked_by=TEXT, acked_at=INSTANT, ack_expires_at=INSTANT, clear_since=INSTANT),
+    *optional(resolved_at=INSTANT, resolved_by=TEXT, next_repeat_at=INSTANT, suppressed_by=TEXT),
+    *required(reason=TEXT),
+    sa.UniqueConstraint("open_key"),
+    sa.UniqueConstraint("group_key", "episode"),
+)
+sa.Index(None, incidents.c.opened_at)
+
+# The audit log: each row's hash covers the row and the hash before it; triggers refuse every change of a row. `payload`
+# is JSON in one fixed form, kept as text because the hash is taken of the text.
+alert_events: Final = sa.Table(
+    "alert_events",
+    metadata,
+    *key(id=INT),
+    *required(incident_id=DIGEST, kind=NAME, at=INSTANT, actor=TEXT, source=TEXT, reason=TEXT, payload=TEXT),
+    *required(prev_hash=DIGEST, hash=DIGEST),
+)
+sa.Index(None, alert_events.c.incident_id)
+sa.Index(None, alert_events.c.at)
+
+# The outbox, one message for one channel. `due_at` is when it was first to go, `not_before` when it may next be tried;
+# `facts` and `dedup_key` are frozen when it is ordered, so that it says what was so then.
+deliveries: Final = sa.Table(
+    "deliveries",
     metadata,
     numbered(),
-    *required(key=SLICE, kind=WORD, payload=JSON, created_at=INSTANT),
-    *optional(sent_at=INSTANT, channel=NAME),
-    *required(attempts=INT),
-    *optional(last_error=TEXT),
-    sa.UniqueConstraint("key"),
+    *required(incident_id=DIGEST, channel=NAME, seq=INT, action=WORD, cause=TEXT, reason=TEXT, idem_key=DIGEST),
+    *required(dedup_key=NAME, facts=JSON, status=WORD, priority=INT, ordered_at=INSTANT, due_at=INSTANT),
+    *required(not_before=INSTANT, attempts=INT, ambiguous=BOOL),
+    *optional(expires_at=INSTANT, lease_token=NAME, lease_until=INSTANT, ended_at=INSTANT),
+    *optional(failure=WORD, outcome=TEXT, ref=JSON),
+    sa.UniqueConstraint("idem_key"),
+    sa.UniqueConstraint("incident_id", "channel", "seq"),
     sqlite_autoincrement=True,
+)
+sa.Index(None, deliveries.c.status, deliveries.c.channel)
+
+# What each attempt met, written when it is over; of one that was cut short, the next one says so.
+delivery_attempts: Final = sa.Table(
+    "delivery_attempts",
+    metadata,
+    *key(delivery_id=INT, n=INT),
+    *required(worker=NAME),
+    *optional(started_at=INSTANT),
+    *required(ended_at=INSTANT, result=WORD),
+    *optional(retry_after_seconds=FLOAT, detail=TEXT),
+)
+
+# Rows are never deleted, only expired, so that every page that was not sent can be explained.
+silences: Final = sa.Table(
+    "silences",
+    metadata,
+    numbered(),
+    *required(kind=WORD, matchers=JSON, starts_at=INSTANT),
+    *optional(ends_at=INSTANT),
+    *required(zone=NAME),
+    *optional(rrule=TEXT, duration_seconds=FLOAT),
+    *required(covers_emergency=BOOL, reason=TEXT, author=TEXT, ticket=TEXT, created_at=INSTANT),
+    *optional(expired_at=INSTANT),
+    *required(expired_by=TEXT, matched=INT),
+    *optional(last_matched_at=INSTANT),
+    sqlite_autoincrement=True,
+)
+
+# `policy` is the one of the time when the escalation began.
+escalations: Final = sa.Table(
+    "escalations",
+    metadata,
+    *key(incident_id=DIGEST),
+    *required(policy=JSON, round=INT, step=INT, repeats=INT),
+    *optional(due_at=INSTANT),
+    *required(state=WORD),
+)
+sa.Index(None, escalations.c.state, escalations.c.due_at)
+
+# That a step is taken once is this key.
+escalation_steps: Final = sa.Table(
+    "escalation_steps", metadata, *key(incident_id=DIGEST, round=INT, step=INT), *required(taken_at=INSTANT)
+)
+
+# What all dispatchers know of a channel. `tat_us` is when its next message is due, were all evenly spaced, in
+# microseconds: an instant is text on SQLite, which cannot be added to.
+channel_states: Final = sa.Table(
+    "channel_states",
+    metadata,
+    *key(name=NAME),
+    *required(phase=WORD, failures=INT, opens=INT),
+    *optional(open_until=INSTANT, probe_token=NAME, probe_until=INSTANT, paused_until=INSTANT),
+    *required(every_us=INT, burst=INT, tat_us=INT),
+    *optional(ok_at=INSTANT, failed_at=INSTANT, failure=WORD),
+)
+
+heartbeats: Final = sa.Table(
+    "heartbeats", metadata, *key(component=SLICE), *required(last_at=INSTANT, every_seconds=FLOAT)
+)
+
+# What is wrong with ourselves just now; a row is gone when it is well again, and the incident it made tells of it.
+troubles: Final = sa.Table(
+    "troubles",
+    metadata,
+    *key(component=SLICE),
+    *required(severity=WORD, since=INSTANT, reason=TEXT, source_id=NAME),
 )

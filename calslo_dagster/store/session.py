@@ -1,12 +1,13 @@
 """Open the state store: one engine per URL, and sessions that read a snapshot or write alone.
 
 Both databases behave alike. A read session sees one state of the database from its first to its last query and cannot
-write. A write session is the only one at a time, so that reading before writing needs no further locks.
+write. A write session is the only one of its lock at a time, so that reading before writing needs no further locks.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -22,9 +23,24 @@ from calslo_dagster.store.schema import REVISION, VERSION_TABLE
 BUSY_SECONDS: Final = 30
 _WRITES: Final = "calslo_writes"
 _NO_TABLE: Final = "42P01"
-# Any number will do, as long as every version of this package takes the same.
-_WRITER_LOCK: Final = int.from_bytes(b"calslo")
 _SECRETS: Final = ("password", "sslpassword")
+
+
+class Lock(StrEnum):
+    """Which other write sessions one waits for; on SQLite it is all of them, since a file has one writer.
+
+    STATE: those that measure; ALERTS: those that decide about alerts, so that an acknowledgement never waits for a long
+    measurement; NONE: none, for those that claim and finish deliveries, whose rows guard themselves. What is written
+    under ALERTS and NONE is on disk when the session ends, even if the power fails right after.
+    """
+
+    STATE = "state"
+    ALERTS = "alerts"
+    NONE = "none"
+
+
+# Any numbers will do, as long as every version of this package takes the same.
+_LOCK_NUMBERS: Final = {Lock.STATE: int.from_bytes(b"calslo"), Lock.ALERTS: int.from_bytes(b"alerts")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +61,10 @@ class Store:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """Yield the only writing session; commit when the block ends, roll back when it raises."""
-        with named_errors(self.engine.url), Session(writing(self.engine), autoflush=False) as session, session.begin():
+    def write(self, lock: Lock = Lock.STATE) -> Iterator[Session]:
+        """Yield the only session that writes under the lock; commit when the block ends, roll back when it raises."""
+        engine = writing(self.engine, lock)
+        with named_errors(engine.url), Session(engine, autoflush=False) as session, session.begin():
             # Begins now, not at the first statement: what the block reads first must not change before it writes.
             session.connection()
             yield session
@@ -132,9 +149,9 @@ def reading(engine: sa.Engine) -> sa.Engine:
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
-def writing(engine: sa.Engine) -> sa.Engine:
-    """Return the engine for connections that write, one at a time."""
-    return engine.execution_options(**{_WRITES: True})
+def writing(engine: sa.Engine, lock: Lock = Lock.STATE) -> sa.Engine:
+    """Return the engine for connections that write, one at a time under each lock."""
+    return engine.execution_options(**{_WRITES: lock})
 
 
 @contextmanager
@@ -197,10 +214,24 @@ def _set_pragmas(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: sa.Connection) -> None:
-    writes = bool(connection.get_execution_options().get(_WRITES))
+    lock: Lock | None = connection.get_execution_options().get(_WRITES)
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if writes else 'ON'}")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-    elif writes:
+        _begin_sqlite(connection, lock)
+    elif lock is not None:
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+        if lock in _LOCK_NUMBERS:
+            hold(connection, _LOCK_NUMBERS[lock])
+
+
+def _begin_sqlite(connection: sa.Connection, lock: Lock | None) -> None:
+    connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if lock is None else 'OFF'}")
+    if lock is not None:
+        # The connection may have served another lock before, and inside a transaction this can no longer be set.
+        connection.exec_driver_sql(f"PRAGMA synchronous = {'NORMAL' if lock is Lock.STATE else 'FULL'}")
+    connection.exec_driver_sql("BEGIN" if lock is None else "BEGIN IMMEDIATE")
+
+
+def hold(connection: sa.Connection, number: int) -> None:
+    """Wait for PostgreSQL's lock of this number and keep it until the transaction ends; nothing on SQLite."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({number})")

@@ -24,6 +24,11 @@ def put(session: Session, found: Iterable[SliceRow]) -> None:
     stored.upsert(session, slices, stored.records(slices, found))
 
 
+def names(session: Session) -> frozenset[str]:
+    """Return the names of all slices."""
+    return frozenset(session.scalars(sa.select(slices.c.name)))
+
+
 def every(session: Session, view: str | None = None) -> tuple[SliceRow, ...]:
     """Return the slices, of one view if it is named, by name."""
     wanted = sa.select(slices).order_by(slices.c.name)

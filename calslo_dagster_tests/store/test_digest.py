@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from calslo_dagster.slo.exclusions import Exclusion
 from calslo_dagster.slo.model import Measurement
-from calslo_dagster.store import measurements, outbox, schema, slices
+from calslo_dagster.slo.windows import Window
+from calslo_dagster.store import exclusions, measurements, schema, slices
 from calslo_dagster.store.digest import table_digest
 from calslo_dagster.store.migrations import upgrade
-from calslo_dagster.store.outbox import NewMessage
 from calslo_dagster.store.session import Store, open_store
 from calslo_dagster.store.slices import SliceRow
 from calslo_dagster_tests.store.builders import DAY, NEXT_DAY, day_of_measurements
@@ -52,13 +53,15 @@ def test_both_databases_have_the_same_digest(tmp_path: Path, postgresql_database
 
 
 def test_numbers_that_the_database_counts_up_do_not_matter(store: Store) -> None:
-    messages = [NewMessage(key, "started", {"text": key}, DAY) for key in ("a", "b")]
+    found = [Exclusion(Window(DAY, NEXT_DAY), reason=reason, approved_by="ann") for reason in ("a", "b")]
     with store.write() as session:
-        outbox.add(session, messages)
-        forwards = table_digest(session, schema.outbox)
-        session.execute(schema.outbox.delete())
-        outbox.add(session, messages[::-1])
-        assert table_digest(session, schema.outbox) == forwards
+        for one in found:
+            exclusions.add(session, one, created_at=DAY)
+        forwards = table_digest(session, schema.exclusions)
+        session.execute(schema.exclusions.delete())
+        for one in found[::-1]:
+            exclusions.add(session, one, created_at=DAY)
+        assert table_digest(session, schema.exclusions) == forwards
 
 
 def test_an_excluded_column_must_exist(store: Store) -> None:

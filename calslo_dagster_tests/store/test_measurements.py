@@ -214,17 +214,18 @@ def test_rows_sort_by_code_point_whatever_the_database(store: Store) -> None:
     assert [row.slice for row in written(store)] == sorted(names)
 
 
-def test_the_last_final_measurement_comes_with_the_provisional_ones_after_it(store: Store) -> None:
+def test_the_last_final_measurement_comes_with_the_provisional_breaches_after_it(store: Store) -> None:
     final = [measurement(DAY + STEP), measurement(DAY + 2 * STEP), measurement(DAY + STEP, slice="quiet")]
     open_ones = [
-        measurement(DAY + 3 * STEP, is_final=False),
+        measurement(DAY + 3 * STEP, is_final=False, verdict=Verdict.BREACHED),
         measurement(DAY + 3 * STEP, slice="new", is_final=False),
     ]
-    write(store, [*final, *open_ones])
+    met = measurement(DAY + 3 * STEP, slice="quiet", is_final=False)
+    write(store, [*final, *open_ones, met])
 
     with store.read() as session:
         everything = measurements.latest_rows(session, "ece_bound", since=DAY)
         recent = measurements.latest_rows(session, "ece_bound", since=DAY + STEP)
 
     assert everything == (final[2], final[1], *open_ones)
-    assert recent == (final[1], *open_ones)
+    assert recent == (final[1], *open_ones, met)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
@@ -43,6 +44,30 @@ def test_the_revision_that_the_code_names_is_the_newest_migration() -> None:
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
 
     assert ScriptDirectory.from_config(config).get_heads() == [REVISION]
+
+
+def upgrade_to(url: str, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    engine = engine_for(url)
+    with writing(engine).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
+
+
+def test_a_store_of_the_first_version_is_upgraded_with_what_it_holds(store_url: str) -> None:
+    upgrade_to(store_url, "0001")
+    execute(store_url, "INSERT INTO watermarks (source) VALUES ('log')")
+    assert current(store_url) == "0001"
+    assert "alerts" not in tables(store_url)
+
+    assert upgrade(store_url) == REVISION
+
+    assert check(store_url) == ()
+    assert tables(store_url) == {*metadata.tables, VERSION_TABLE}
+    with open_store(store_url) as store, store.read() as session:
+        assert session.scalar(sa.text("SELECT source FROM watermarks")) == "log"
 
 
 def test_upgrading_again_changes_nothing(store_url: str) -> None:
@@ -86,13 +111,13 @@ def test_check_names_what_was_changed_by_hand_and_leaves_other_tables_alone(stor
 
 
 def test_an_upgrade_that_fails_leaves_nothing_behind(store_url: str) -> None:
-    execute(store_url, "CREATE TABLE outbox (n INTEGER)")
+    execute(store_url, "CREATE TABLE deliveries (n INTEGER)")
 
-    with pytest.raises(StoreError, match="outbox"):
+    with pytest.raises(StoreError, match="deliveries"):
         upgrade(store_url)
 
     assert current(store_url) is None
-    assert tables(store_url) == {"outbox"}
+    assert tables(store_url) == {"deliveries"}
 
 
 def test_a_store_of_a_newer_version_is_not_touched(store_url: str) -> None:

@@ -22,7 +22,6 @@ from calslo_dagster.store import (
     evaluations,
     exclusions,
     health,
-    outbox,
     partials,
     slices,
     source_units,
@@ -32,7 +31,6 @@ from calslo_dagster.store.availability import AvailabilityRow
 from calslo_dagster.store.definitions import Definition
 from calslo_dagster.store.drift import DriftRow
 from calslo_dagster.store.health import Scope
-from calslo_dagster.store.outbox import NewMessage
 from calslo_dagster.store.partials import Kind, Partial
 from calslo_dagster.store.session import Store
 from calslo_dagster.store.slices import SliceRow
@@ -108,8 +106,22 @@ def test_units_of_a_source_are_kept_by_role(store: Store) -> None:
         assert source_units.records(session, "log", Role.LABELS) == (labels,)
 
 
-def test_the_content_of_a_renamed_file_stays_the_same() -> None:
-    assert UNIT.content == replace(UNIT, unit="b", fingerprint="b:123:456").content == "123:456"
+def test_a_unit_is_known_by_its_content_or_else_by_its_state(store: Store) -> None:
+    file = replace(UNIT, unit="b", content="10:x:y:")
+    with store.write() as session:
+        source_units.put(session, [UNIT, file])
+
+    with store.read() as session:
+        found = source_units.records(session, "log", Role.EVENTS)
+    assert found == (UNIT, file)
+    assert [unit.identity for unit in found] == [UNIT.fingerprint, "10:x:y:"]
+
+
+def test_a_record_kept_apart_from_its_unit_still_has_the_name_of_it() -> None:
+    apart = replace(UNIT, unit=UNIT.apart)
+
+    assert apart.unit != UNIT.unit == UNIT.name == apart.name
+    assert apart.apart == apart.unit != replace(UNIT, fingerprint="other").apart
 
 
 def test_partials_are_found_by_what_they_overlap(store: Store) -> None:
@@ -205,6 +217,32 @@ def test_availability_keeps_counts_budget_and_mean_times(store: Store) -> None:
         assert availability.prune(session, NEXT_DAY) == 2
 
 
+def test_the_tightest_budgets_come_first_whatever_their_history(store: Store) -> None:
+    def left(slo: str, name: str, bad: int, as_of: datetime = NEXT_DAY) -> AvailabilityRow:
+        tally = Tally(good=900 - bad, bad=bad)
+        times = reliability(Exposure())
+        return AvailabilityRow(slo, name, 7, as_of, 0.99, tally, budget(tally, 0.99), times)
+
+    newest = [left("b", "*", 3), left("a", "x", 3), left("a", "*", 3), left("b", "y", 8), left("a", "y", 0)]
+    older = [left("a", "y", 9, DAY), left("b", "gone", 5, DAY)]
+    with store.write() as session:
+        availability.add(session, older)
+        availability.add(session, newest)
+
+    with store.read() as session:
+        rows, total = availability.tightest(session, 4)
+
+    assert [(row.slo, row.slice) for row in rows] == [("b", "y"), ("b", "gone"), ("a", "*"), ("a", "x")]
+    assert total == 6
+
+
+def test_no_availability_has_no_tightest_budget(store: Store) -> None:
+    with store.read() as session:
+        assert availability.tightest(session, 4) == ((), 0)
+        assert availability.latest(session) == ()
+        assert not availability.is_current(session, "ece_bound", DAY)
+
+
 def test_exclusions_have_numbers_that_are_never_given_twice(store: Store) -> None:
     release = Exclusion(Window(DAY, DAY + HOUR), "release", "ana", slos="ece*", slices="intent=*", models="intent")
     with store.write() as session:
@@ -233,33 +271,6 @@ def test_a_definition_keeps_the_time_it_was_first_seen(store: Store) -> None:
         assert [found.hash for found in definitions.of_slo(session, "ece_bound")] == ["a" * 64, "b"]
         assert definitions.by_hash(session, "a" * 64) == edition
         assert definitions.by_hash(session, "c") is None
-
-
-def test_a_message_is_put_in_the_outbox_once_and_remembers_its_attempts(store: Store) -> None:
-    told = [NewMessage(f"{n}:started", "started", {"text": "ECE 🙂", "n": n}, DAY) for n in (1, 2)]
-    with store.write() as session:
-        assert outbox.add(session, told[:1]) == 1
-        assert outbox.add(session, told) == 1
-        assert outbox.add(session, []) == 0
-        first, second = outbox.unsent(session)
-        outbox.begin(session, first.id, channel="log")
-        outbox.mark_failed(session, first.id, error="disk full")
-        outbox.begin(session, second.id, channel="log")
-        outbox.mark_sent(session, second.id, at=NEXT_DAY)
-
-    with store.write() as session:
-        (left,) = outbox.unsent(session)
-        sent = outbox.of_kind(session, "started", since=DAY)[1]
-        assert (left.key, left.attempts, left.last_error, left.payload) == (
-            "1:started",
-            1,
-            "disk full",
-            told[0].payload,
-        )
-        assert (sent.sent_at, sent.channel, sent.last_error) == (NEXT_DAY, "log", None)
-        assert outbox.keys(session) == {"1:started", "2:started"}
-        assert outbox.of_kind(session, "ended", since=DAY) == ()
-        assert outbox.prune(session, NEXT_DAY + STEP) == 1
 
 
 def test_health_comes_back_by_scope(store: Store) -> None:

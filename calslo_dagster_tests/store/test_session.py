@@ -15,7 +15,7 @@ from calslo_dagster.errors import StoreError
 from calslo_dagster.store import measurements, session, watermarks
 from calslo_dagster.store.migrations import upgrade
 from calslo_dagster.store.schema import VERSION_TABLE
-from calslo_dagster.store.session import Store, engine_for, normalized, open_store, redacted
+from calslo_dagster.store.session import Lock, Store, engine_for, normalized, open_store, redacted
 from calslo_dagster.store.watermarks import Watermark
 from calslo_dagster_tests.store.builders import DAY, NEXT_DAY, day_of_measurements, measurement
 
@@ -183,6 +183,53 @@ def test_a_second_writer_waits_for_the_first(store: Store) -> None:
     thread.join()
 
     assert order == ["first ends", "second begins"]
+
+
+def begins_beside(store: Store, first: Lock, second: Lock, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Return whether a session under the second lock begins while one under the first goes on."""
+    monkeypatch.setattr(session, "BUSY_SECONDS", 0.2)
+    with open_store(store.engine.url.render_as_string(hide_password=False)) as other, store.write(first):
+        try:
+            with other.write(second):
+                return True
+        except StoreError:
+            return False
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "may"),
+    [
+        (Lock.STATE, Lock.STATE, False),
+        (Lock.ALERTS, Lock.ALERTS, False),
+        (Lock.STATE, Lock.ALERTS, True),
+        (Lock.ALERTS, Lock.STATE, True),
+        (Lock.STATE, Lock.NONE, True),
+        (Lock.ALERTS, Lock.NONE, True),
+        (Lock.NONE, Lock.ALERTS, True),
+        (Lock.NONE, Lock.NONE, True),
+    ],
+)
+def test_writers_wait_for_those_of_their_own_lock_and_on_sqlite_for_all(
+    store: Store, monkeypatch: pytest.MonkeyPatch, first: Lock, second: Lock, *, may: bool
+) -> None:
+    is_sqlite = store.engine.dialect.name == "sqlite"
+
+    assert begins_beside(store, first, second, monkeypatch) is (may and not is_sqlite)
+
+
+def test_what_alerting_writes_is_on_disk_at_once_and_measuring_stays_fast(tmp_path: Path) -> None:
+    """1 is NORMAL, which may lose the last transactions when the power fails; 2 is FULL, which does not."""
+    url = f"sqlite:///{tmp_path / 'calslo.db'}"
+    upgrade(url)
+
+    with open_store(url) as store:
+        found = []
+        for lock in (Lock.STATE, Lock.ALERTS, Lock.NONE, Lock.STATE):
+            with store.write(lock) as writing:
+                found.append(writing.scalar(sa.text("PRAGMA synchronous")))
+                watermarks.put(writing, Watermark(lock, NOW, NOW))
+
+    assert found == [1, 2, 2, 1]
 
 
 def test_a_writer_that_waits_too_long_is_told_why(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
