@@ -1,0 +1,64 @@
+"""The last look before a message goes out: whether it is still wanted."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from calslo_dagster.alerting.model import Action, Incident, IncidentState
+from calslo_dagster.alerting.suppression import Suppression
+
+# An update opens an incident in PagerDuty where the page itself was lost.
+# What wakes people, and so is held back while somebody has the incident or a silence covers it.
+PAGES: Final = frozenset({Action.TRIGGER, Action.UPDATE, Action.DIGEST})
+
+
+class Fate(StrEnum):
+    """What becomes of a message that is about to go out."""
+
+    SEND = "send"
+    SUPERSEDE = "supersede"
+    POSTPONE = "postpone"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """The fate of a message, and the reason for it; `by` is what suppresses it, as in `Suppression`."""
+
+    fate: Fate
+    reason: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A message that may go out: what it does, when it was ordered, and whether its channel was told before."""
+
+    action: Action
+    ordered_at: datetime
+    was_told: bool
+
+
+def ruling(found: Candidate, incident: Incident | None, suppression: Suppression | None) -> Ruling:
+    """Return what becomes of the message, now that the incident is as it is.
+
+    A resolve always goes to a channel that was told, or may have been; nothing holds it back.
+    """
+    if incident is None or found.action is Action.TEST:
+        return Ruling(Fate.SEND)
+    if found.action is Action.RESOLVE:
+        return Ruling(Fate.SEND) if found.was_told else Ruling(Fate.SUPERSEDE, "the channel was never told of it")
+    if not incident.is_open:
+        return Ruling(Fate.SUPERSEDE, f"the incident is resolved: {incident.reason}")
+    return _of_page(found, incident, suppression) if found.action in PAGES else Ruling(Fate.SEND)
+
+
+def _of_page(found: Candidate, incident: Incident, suppression: Suppression | None) -> Ruling:
+    if incident.state is IncidentState.ACKED and incident.acked_at and incident.acked_at >= found.ordered_at:
+        return Ruling(Fate.SUPERSEDE, f"{incident.acked_by} has acknowledged")
+    if suppression is not None:
+        return Ruling(Fate.POSTPONE, suppression.words, suppression.by)
+    if incident.clear_since is not None:
+        # There is nothing to be woken for, and no firing slice that a silence could match.
+        return Ruling(Fate.POSTPONE, "all is well just now, and it is held open because it flaps")
+    return Ruling(Fate.SEND)

@@ -1,0 +1,229 @@
+"""What must hold whatever happens, kept apart from the code that has to make it so."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from calslo_dagster.alerting.model import (
+    Action,
+    Alert,
+    AlertState,
+    DeliveryStatus,
+    Event,
+    Incident,
+    IncidentState,
+    Order,
+    Severity,
+    Target,
+)
+from calslo_dagster.alerting.picture import Change
+from calslo_dagster.alerting.rules import Rules
+from calslo_dagster_tests.alerting.model_outbox import Outbox, PagerDuty, Receiver, Row
+
+PAGES = frozenset({Action.TRIGGER, Action.DIGEST})
+# What a message is on record as.
+_ON_RECORD = {
+    Action.TRIGGER: {"notified"},
+    Action.DIGEST: {"repeated"},
+    Action.RESOLVE: {"resolved"},
+    Action.ACK: {"acked"},
+    Action.UPDATE: {"unacked"},
+}
+
+
+class ViolationError(AssertionError):
+    """Something that must always hold does not; `invariant` names it."""
+
+    def __init__(self, invariant: str, detail: object) -> None:
+        super().__init__(f"{invariant}: {detail}")
+        self.invariant = invariant
+
+
+def require(invariant: str, holds: object, detail: object = "") -> None:
+    """Raise ViolationError unless it holds."""
+    if not holds:
+        raise ViolationError(invariant, detail)
+
+
+@dataclass
+class Ledger:
+    """The history that the invariants are about, in moments: the number of the step at which something was decided.
+
+    must_tell: since when somebody has to be told anew of an incident; steps: the last step taken; dismissed: the
+    troubles that a person has resolved by hand, and when; opens: when incidents of a group were opened, back to the
+    last one that a person resolved.
+    """
+
+    rules: Rules
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    ended: dict[str, int] = field(default_factory=dict)
+    acked: dict[str, int] = field(default_factory=dict)
+    worst: dict[str, Severity] = field(default_factory=dict)
+    held_at: dict[str, Severity] = field(default_factory=dict)
+    must_tell: dict[str, int] = field(default_factory=dict)
+    steps: dict[str, tuple[int, int]] = field(default_factory=dict)
+    dismissed: dict[str, datetime] = field(default_factory=dict)
+    opens: dict[str, list[datetime]] = field(default_factory=dict)
+    late: Counter[str] = field(default_factory=Counter)
+
+    def write(self, change: Change, moment: int, now: datetime) -> None:
+        """Check a change against what is on record, and put it on record."""
+        for incident in change.incidents.values():
+            kinds = Counter(event.kind for event in change.events if event.incident_id == incident.id)
+            self._write(incident, kinds, moment, now)
+        for alert in change.alerts.values():
+            _on_record(alert, change.events, self.incidents)
+        for incident_id, round_, step in change.steps:
+            require("each step once, in order", (round_, step) > self.steps.get(incident_id, (0, 0)), (round_, step))
+            self.steps[incident_id] = round_, step
+        for order in change.orders:
+            self._ordered(order, change.events)
+
+    def _write(self, incident: Incident, kinds: Counter[str], moment: int, now: datetime) -> None:
+        key, old = incident.id, self.incidents.get(incident.id)
+        self.incidents[key] = incident
+        was = old.state if old else None
+        if old is None:
+            self._opened(incident, now)
+            self.must_tell[key] = moment
+        rises = old is not None and incident.peak_severity.rank > old.peak_severity.rank
+        frees = was is IncidentState.ACKED and incident.state is IncidentState.FIRING
+        if rises or frees:
+            self.must_tell[key] = moment
+        if incident.state is IncidentState.ACKED and (old is None or old.acked_at != incident.acked_at):
+            self.acked[key], self.held_at[key] = moment, self.worst[key]
+        if not incident.is_open:
+            require("what is over stays over", was is not IncidentState.RESOLVED, key)
+            self.ended[key] = moment
+        wanted = {
+            "opened": old is None,
+            "acked": incident.state is IncidentState.ACKED and was is IncidentState.FIRING,
+            "resolved": not incident.is_open,
+        }
+        for kind, is_due in wanted.items():
+            is_fine = kinds[kind] == is_due or (kind == "acked" and kinds[kind] == 1 and was is IncidentState.ACKED)
+            require("every change is on record once", is_fine, (kind, kinds))
+        broke = kinds["raised"] + kinds["unacked"]
+        require("every change is on record once", broke == (rises or frees), ("raised or unacked", kinds))
+        if old is not None and incident.is_open and old.suppressed_by != incident.suppressed_by:
+            held = kinds["silenced"] + kinds["muted"] + kinds["unsuppressed"]
+            require("every change is on record once", held == 1, ("suppressed", kinds))
+
+    def _opened(self, incident: Incident, now: datetime) -> None:
+        earlier = self.opens.setdefault(incident.group_key, [])
+        others = [one for one in self.incidents.values() if one.group_key == incident.group_key and one is not incident]
+        require("one open incident per group", not any(one.is_open for one in others), incident.group_key)
+        last = max(others, key=lambda one: one.episode, default=None)
+        if last is not None and last.resolved_by:
+            earlier.clear()
+        earlier.append(now)
+        # The one that flaps is held open for as long as an earlier one would have counted.
+        recent = [at for at in earlier if now - at <= self.rules.flapping_clear]
+        require("what flaps is one incident", len(recent) <= self.rules.flapping_after + 1, (now, recent))
+
+    def _ordered(self, order: Order, events: Iterable[Event]) -> None:
+        incident = self.incidents[order.incident_id]
+        kinds = {event.kind for event in events if event.incident_id == order.incident_id}
+        require("every message is on record", kinds & _ON_RECORD[order.action], (order.action, kinds))
+        require("nothing is ordered about what is over", incident.is_open or order.action is Action.RESOLVE, order)
+        if incident.state is IncidentState.ACKED:
+            steps = {step.still for policy in self.rules.policies.values() for step in policy.steps[self._step(order)]}
+            is_meant = order.action is Action.TRIGGER and Target.FIRING in steps
+            require("no page while somebody has it", order.action not in PAGES or is_meant, order)
+
+    def _step(self, order: Order) -> slice:
+        place = int(order.cause.partition(":")[2]) if order.action is Action.TRIGGER else 0
+        return slice(place, place + 1)
+
+    def saw(self, incident: Incident, members: Iterable[Alert], now: datetime) -> None:
+        """Check an open incident against its firing members, after a look at the signals."""
+        firing = list(members)
+        worst = max((one.severity for one in firing), key=lambda one: one.rank, default=Severity.INFO)
+        known = self.worst.get(incident.id, Severity.INFO)
+        self.worst[incident.id] = max(worst, known, key=lambda one: one.rank)
+        if incident.state is IncidentState.ACKED and firing:
+            held_at = self.held_at[incident.id]
+            require("getting worse ends an acknowledgement", worst.rank <= held_at.rank, (worst, held_at))
+            is_held = incident.ack_expires_at is not None and now < incident.ack_expires_at
+            require("an acknowledgement expires", is_held, incident)
+        sources = {one.source_id for one in firing}
+        require("what was resolved by hand stays so", not firing or sources - self.dismissed.keys(), sources)
+
+    def goes_out(self, row: Row, outbox: Outbox, *, holding: str, members: Sequence[Alert]) -> None:
+        """Check that a message is wanted at the moment at which somebody sets out to send it."""
+        order, key = row.order, row.order.incident_id
+        incident = self.incidents[key]
+        if order.action is Action.RESOLVE:
+            queue = outbox.queues[key, order.channel]
+            knows = any(one.uncertain or one.status is DeliveryStatus.SENT for one in queue[: row.seq - 1])
+            require("an end is told to those who may know of it", knows, order)
+            return
+        require("nothing but the end is told of what is over", incident.is_open, order)
+        if order.action in PAGES:
+            is_older = incident.state is IncidentState.ACKED and row.moment <= self.acked[key]
+            require("an acknowledgement takes pages back", not is_older, order)
+        row.hushed = bool(holding)
+        if order.action in PAGES:
+            require("no page under a silence or a mute", not holding, (order, holding))
+            require("no page while all is well", members, order)
+
+    def arrives(self, row: Row, outbox: Outbox, receivers: Mapping[str, Receiver], *, late: bool) -> None:
+        """Let a message arrive, and check what it does there."""
+        order = row.order
+        pages = receivers[order.channel].take(row)
+        require("no page under a silence or a mute", not (pages and row.hushed), order)
+        queue, receiver = outbox.queues[order.incident_id, order.channel], receivers[order.channel]
+        if receiver.arrivals[row.key] == 1 and not late:
+            ahead = [one.order.action for one in queue[: row.seq - 1] if not one.is_finished]
+            require("messages arrive in their order", not ahead, (order, ahead))
+        lost = sum(one.uncertain for one in queue if one.key == row.key)
+        is_repeat = receiver.arrivals[row.key] > 1 + lost + late
+        require("a message comes again only if it may have been lost", not is_repeat, order)
+        if isinstance(receiver, PagerDuty):
+            self.late[order.incident_id] += late
+            once = receiver.opened[order.incident_id] <= 1 + self.late[order.incident_id]
+            require("one PagerDuty incident per episode", once, order)
+
+
+def _on_record(alert: Alert, events: Iterable[Event], incidents: Mapping[str, Incident]) -> None:
+    if alert.incident_id is None:
+        return
+    said = [e for e in events if e.incident_id == alert.incident_id and e.kind in ("opened", "joined", "left")]
+    named = sum(alert.subject.fingerprint in event.payload["fingerprints"] for event in said)
+    by_hand = bool(incidents[alert.incident_id].resolved_by)
+    is_due = alert.state is AlertState.RESOLVED and not by_hand
+    require("every change is on record once", named <= 1 and (named == 1 or not is_due), (alert, said))
+
+
+def check_told(ledger: Ledger, outbox: Outbox, incident: Incident) -> None:
+    """Check that those who are to be told of an incident first have been told, or could not be."""
+    policy, _ = ledger.rules.policy_for({**incident.labels, "severity": str(incident.severity)})
+    for channel in policy.steps[0].channels:
+        pages = [row for row in outbox.queues[incident.id, channel] if row.order.action is Action.TRIGGER]
+        new = [row.status for row in pages if row.moment >= ledger.must_tell[incident.id]]
+        is_told = set(new) & {DeliveryStatus.SENT, DeliveryStatus.DEAD}
+        require("whoever is to be told is told in the end", is_told, (incident.id, channel, new))
+
+
+def check_pager(ledger: Ledger, outbox: Outbox, pager: PagerDuty) -> None:
+    """Check that PagerDuty shows what is open and was told, and nothing else."""
+    standing = {one.id for one in ledger.incidents.values() if one.is_open}
+    keys = {row.dedup_key for row in outbox.rows if row.order.incident_id in standing}
+    require("PagerDuty shows nothing that is over", pager.open <= keys, pager.open - keys)
+    for row in outbox.rows:
+        if row.order.channel == "pager" and row.order.action is Action.TRIGGER and row.status is DeliveryStatus.SENT:
+            is_shown = row.dedup_key in pager.open or row.order.incident_id not in standing
+            require("PagerDuty shows all that is open and was told", is_shown, row.order)
+
+
+def check_finished(ledger: Ledger, outbox: Outbox, receivers: Mapping[str, Receiver]) -> None:
+    """Check that nothing is left to do once all is over."""
+    left = [one.id for one in ledger.incidents.values() if one.is_open]
+    require("what is well ends", not left, left)
+    waiting = [row.order for row in outbox.rows if not row.is_finished]
+    require("every message is sent, superseded or dead", not waiting, waiting)
+    for channel, receiver in receivers.items():
+        for key, heard in receiver.heard.items():
+            last = heard[-1].order.action
+            require("whoever was told is told of the end", last is Action.RESOLVE, (channel, key, last))

@@ -1,0 +1,453 @@
+"""A world in which everything goes wrong that can: breaches, people, clocks, processes that die, networks that lose."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from calslo_dagster.alerting.escalation import wakes_at
+from calslo_dagster.alerting.late import Candidate, Fate, Ruling, ruling
+from calslo_dagster.alerting.lifecycle import advance
+from calslo_dagster.alerting.model import (
+    Action,
+    Alert,
+    AlertState,
+    DeliveryStatus,
+    Escalation,
+    Finding,
+    Incident,
+    IncidentState,
+    Kind,
+    Order,
+    Severity,
+    Signal,
+    Subject,
+    Told,
+)
+from calslo_dagster.alerting.picture import Change, Draft, Picture
+from calslo_dagster.alerting.responses import acknowledge, close, unacknowledge
+from calslo_dagster.alerting.rules import Rules
+from calslo_dagster.alerting.silences import Silence, active_span, covering
+from calslo_dagster.alerting.suppression import Suppression, Suppressor, firing_members
+from calslo_dagster_tests.alerting.model_ledger import (
+    PAGES,
+    Ledger,
+    check_finished,
+    check_pager,
+    check_told,
+    require,
+)
+from calslo_dagster_tests.alerting.model_outbox import LEASE, Held, Outbox, PagerDuty, Receiver, Row
+from calslo_dagster_tests.alerting.world import MINUTE, START
+
+# As in `pipeline.deliver_outbox`, which is not imported for them: it brings the database along.
+MARGIN: Final = timedelta(seconds=10)
+SUPPRESSED: Final = timedelta(seconds=30)
+# How long a message may linger on its way after it was sent: less than what is left until the echo of a resolve.
+LINGERS: Final = timedelta(seconds=60)
+PARENT, CHILD = "score_range", "ece_bound"
+SUBJECTS: Final = tuple(
+    Subject(Kind.BREACH, name, slice_name, "fraud", "prod")
+    for name, slice_name in ((CHILD, "country=de"), (CHILD, "country=fr"), ("weekly_drift", "*"), (PARENT, "*"))
+)
+CHANNELS: Final = ("slack", "pager", "lead")
+
+
+class Death(StrEnum):
+    """When the process that decides dies: not at all, before it has written, or before it knows that it has."""
+
+    NONE = "none"
+    BEFORE = "before"
+    AFTER = "after"
+
+
+class Luck(StrEnum):
+    """What happens to an attempt to send: to the message, and to whoever sends it."""
+
+    ARRIVES = "arrives"
+    IS_REFUSED = "refused"
+    IS_REJECTED = "rejected for good"
+    ARRIVES_UNANSWERED = "arrives, but no answer comes"
+    IS_LOST = "lost, and no answer comes"
+    DIES_BEFORE = "the sender dies before"
+    DIES_AFTER = "the sender dies after"
+    LINGERS = "the sender dies, and it arrives a minute later"
+    STALLS_BEFORE = "the sender stands still before"
+    STALLS_AFTER = "the sender stands still after"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A breach; `opened_at` is None while too few windows have shown it."""
+
+    source: str
+    since: datetime
+    opened_at: datetime | None
+    severity: Severity
+
+
+@dataclass
+class ModelWorld:
+    """Truth, store, outbox, dispatchers and receivers. The methods that are one line are there to be broken.
+
+    hidden: what subjects that cannot be judged showed last; stalled, speechless: messages whose sender stands still
+    before or after it sent them; lingering: messages on their way, with their arrival; settled: what the last look
+    rested on, and when time alone would change something.
+    """
+
+    rules: Rules
+    now: datetime = START
+    moment: int = 0
+    troubles: dict[Subject, Trouble] = field(default_factory=dict)
+    hidden: dict[Subject, Trouble | None] = field(default_factory=dict)
+    silences: list[Silence] = field(default_factory=list)
+    alerts: dict[str, Alert] = field(default_factory=dict)
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    escalations: dict[str, Escalation] = field(default_factory=dict)
+    outbox: Outbox = field(default_factory=Outbox)
+    down: set[str] = field(default_factory=set)
+    stalled: list[Held] = field(default_factory=list)
+    speechless: list[Held] = field(default_factory=list)
+    lingering: list[tuple[datetime, Row]] = field(default_factory=list)
+    settled: tuple[object, datetime | None] | None = None
+    unseen: frozenset[Subject] = frozenset()
+    ledger: Ledger = field(init=False)
+    receivers: Mapping[str, Receiver] = field(init=False)
+    pager: PagerDuty = field(default_factory=PagerDuty)
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.rules)
+        self.receivers = {"slack": Receiver(), "pager": self.pager, "lead": Receiver()}
+
+    # Truth and time.
+
+    def wait(self, span: timedelta) -> None:
+        """Let time pass, in which messages that linger arrive."""
+        self.now += span
+        arrived = [row for at, row in self.lingering if at <= self.now]
+        self.lingering = [(at, row) for at, row in self.lingering if at > self.now]
+        for row in arrived:
+            self._arrive(row, late=True)
+
+    def begin(self, subject: Subject, severity: Severity, *, pending: bool) -> None:
+        """Let a breach begin, or another severity or doubt be found of the one that goes on."""
+        known = self.troubles.get(subject)
+        opened = None if pending else self.now
+        if known is None:
+            self.troubles[subject] = Trouble(f"b{self.moment}", self.now, opened, severity)
+        else:
+            self.troubles[subject] = replace(known, severity=severity, opened_at=known.opened_at or opened)
+
+    def begin_anew(self, subject: Subject, *, pending: bool) -> None:
+        """Let late data find that the breach began earlier, which makes it another one, or one that is yet to open."""
+        known = self.troubles[subject]
+        opened = None if pending else known.opened_at
+        anew = replace(known, source=f"a{self.moment}", since=known.since - MINUTE, opened_at=opened)
+        resolved_at = self.ledger.dismissed.get(known.source)
+        if resolved_at and opened and opened <= resolved_at:
+            self.ledger.dismissed[anew.source] = resolved_at
+        self.troubles[subject] = anew
+
+    def end(self, subject: Subject) -> None:
+        """Let a breach end."""
+        self.troubles.pop(subject, None)
+
+    def hide(self, subject: Subject) -> None:
+        """Let it be impossible to judge the subject, or possible again: meanwhile it shows what it showed last."""
+        self.unseen -= {subject}
+        if subject in self.hidden:
+            del self.hidden[subject]
+        else:
+            self.hidden[subject] = self.troubles.get(subject)
+
+    @property
+    def shown(self) -> dict[Subject, Trouble]:
+        """What is to be seen of each subject that is not well."""
+        seen = {subject: self.hidden.get(subject, self.troubles.get(subject)) for subject in SUBJECTS}
+        return {subject: trouble for subject, trouble in seen.items() if trouble is not None}
+
+    def signals(self) -> tuple[Signal, ...]:
+        """Return what is to be seen, as signals."""
+        finding = Finding(0.08, reason="ECE is high.")
+        return tuple(
+            Signal(subject, one.severity, one.since, one.opened_at, finding, source_id=one.source)
+            for subject, one in self.shown.items()
+        )
+
+    # Decisions, each one transaction.
+
+    def look(self, *, dies: Death = Death.NONE, racing: Luck | None = None) -> None:
+        """Look at the signals and keep what follows, unless the process dies before it has written that."""
+        signals = self.signals()
+        before = dict(self.alerts)
+        change = self._decided(lambda: self._picture(signals), lambda seen: advance(seen, self.rules), dies, racing)
+        if change is None:
+            return
+        basis = (signals, tuple(one.id for one in self.silences if active_span(one, self.now)))
+        if self.settled and self.settled[0] == basis and not change.is_empty:
+            require("time wakes when it said", self.settled[1] and self.settled[1] <= self.now, self.settled)
+        again = advance(self._picture(signals), self.rules)
+        require("seeing the same again changes nothing", again.is_empty, again)
+        standing = list(self.incidents.values())
+        self.settled = basis, wakes_at(standing, self.escalations, self.rules, after=self.now)
+        self._check_look(before)
+
+    def acknowledge(self, incident: Incident, who: str, *, until: datetime | None, racing: Luck | None = None) -> None:
+        """Let a person acknowledge."""
+        self._respond(incident, who, lambda d: acknowledge(d, self.rules, incident, until=until), racing)
+
+    def unacknowledge(self, incident: Incident, who: str, *, racing: Luck | None = None) -> None:
+        """Let a person take the acknowledgement back."""
+        self._respond(incident, who, lambda d: unacknowledge(d, incident), racing)
+
+    def close(self, incident: Incident, who: str, *, racing: Luck | None = None) -> None:
+        """Let a person resolve."""
+        for alert in self._members(incident):
+            found = (self.troubles.get(alert.subject), self.hidden.get(alert.subject))
+            seen = {alert.source_id, *(one.source for one in found if one and one.opened_at)}
+            self.ledger.dismissed |= dict.fromkeys(seen, self.now)
+        self._respond(incident, who, lambda d: close(d, self.rules, incident), racing)
+
+    def _respond(self, incident: Incident, who: str, act: Callable[[Draft], str], racing: Luck | None) -> None:
+        def read() -> Picture:
+            return Picture(
+                now=self.now,
+                alerts={key: one for key, one in self.alerts.items() if one.incident_id == incident.id},
+                incidents={incident.group_key: incident},
+                escalations=self.escalations,
+                told={incident.id: self.outbox.told(incident.id)},
+            )
+
+        def decide(picture: Picture) -> Change:
+            draft = Draft(picture, actor=who, source="cli")
+            act(draft)
+            return draft.change
+
+        self.settled = None
+        self._decided(read, decide, Death.NONE, racing)
+
+    def _decided(
+        self, read: Callable[[], Picture], decide: Callable[[Picture], Change], dies: Death, racing: Luck | None
+    ) -> Change | None:
+        picture = read()
+        change = decide(picture)
+        if racing:
+            # Claims wait for nobody, so that one may come between what is read and what is written.
+            for channel in self.waiting:
+                self.attempt(channel, racing)
+        if dies is Death.BEFORE:
+            return None
+        for incident_id in change.superseded:
+            self.outbox.supersede_waiting(incident_id)
+        if self.is_outdated(picture, change):
+            change = decide(read())
+        self.keep(change)
+        if dies is Death.AFTER:
+            # Whoever comes next does not know either, and does no harm by ordering the same again.
+            self.order(change.orders)
+        return change
+
+    def is_outdated(self, picture: Picture, change: Change) -> bool:
+        """Whether more channels may know of an incident than when it was decided what to tell them."""
+        return any(_knowing(self.outbox.told(one)) != _knowing(picture.told[one]) for one in change.superseded)
+
+    def _picture(self, signals: Sequence[Signal]) -> Picture:
+        # In the order in which the store yields them.
+        alerts = sorted(self.alerts.items(), key=lambda item: (item[1].since, item[1].id))
+        return Picture(
+            now=self.now,
+            signals=signals,
+            alerts=dict(alerts),
+            incidents=dict(self.incidents),
+            escalations=dict(self.escalations),
+            told={one.id: self.outbox.told(one.id) for one in self.incidents.values() if one.is_open},
+            silences=tuple(self.silences),
+            judged={subject.name: 100 for subject in SUBJECTS},
+        )
+
+    def keep(self, change: Change) -> None:
+        """Write a change: all of it."""
+        self.moment += 1
+        self.ledger.write(change, self.moment, self.now)
+        self.alerts |= change.alerts
+        self.incidents |= change.incidents
+        self.escalations |= change.escalations
+        for order in change.orders:
+            if order.action in PAGES:
+                incident = self.ledger.incidents[order.incident_id]
+                members = self._members(incident)
+                require("no page while all is well", members, order)
+                require("no page under a silence or a mute", not self._holding(incident, members), order)
+        self.order(change.orders)
+
+    def order(self, orders: Iterable[Order]) -> None:
+        """Put messages in the outbox."""
+        self.outbox.order(orders, self.dedup_key, now=self.now, moment=self.moment)
+
+    def dedup_key(self, incident_id: str) -> str:
+        """Return the key under which PagerDuty knows the incident."""
+        return self.ledger.incidents[incident_id].dedup_key
+
+    # Dispatchers.
+
+    def dispatch(self) -> None:
+        """Send what is due until nothing is, with no bad luck but channels that are down."""
+        self.outbox.expire(self.now)
+        for channel in CHANNELS:
+            luck = Luck.IS_REFUSED if channel in self.down else Luck.ARRIVES
+            while self.attempt(channel, luck):
+                pass
+
+    @property
+    def waiting(self) -> list[str]:
+        """The channels to which messages are to go now, those of senders that are late included."""
+        return sorted({row.order.channel for row in self.outbox.rows if self.outbox.is_claimable(row, self.now)})
+
+    def attempt(self, channel: str, luck: Luck, limit: int = 4) -> int:
+        """Claim messages of the channel and try to send those that are still wanted; return how many were claimed."""
+        self.moment += 1
+        taken = self.outbox.claim(channel, now=self.now, limit=limit)
+        for held in [one for one in taken if self._is_wanted(one)]:
+            self.send(held, luck)
+        return len(taken)
+
+    def send(self, held: Held, luck: Luck) -> None:
+        """Try to send a message that was claimed."""
+        if luck is Luck.STALLS_BEFORE:
+            self.stalled.append(held)
+        elif not self.has_time(held):
+            self.outbox.give_back(held, DeliveryStatus.PENDING, not_before=self.now)
+        elif luck is Luck.IS_REFUSED or (luck is Luck.IS_REJECTED and held.row.order.action is Action.RESOLVE):
+            self.outbox.retry(held, now=self.now, maybe=False)
+        elif luck is Luck.IS_REJECTED:
+            self.outbox.finish(held, DeliveryStatus.DEAD)
+        elif luck is Luck.LINGERS:
+            self.lingering.append((self.now + LINGERS, held.row))
+        elif luck is Luck.IS_LOST:
+            self.outbox.retry(held, now=self.now, maybe=True)
+        elif luck is not Luck.DIES_BEFORE:
+            self._arrive(held.row, late=False)
+            self._answered(held, luck)
+
+    def _answered(self, held: Held, luck: Luck) -> None:
+        if luck is Luck.STALLS_AFTER:
+            self.speechless.append(held)
+        elif luck is Luck.ARRIVES_UNANSWERED:
+            self.outbox.retry(held, now=self.now, maybe=True)
+        elif luck is Luck.ARRIVES:
+            self.outbox.finish(held, DeliveryStatus.SENT)
+
+    def wake(self, luck: Luck) -> None:
+        """Let all senders that stand still go on, with this luck."""
+        stalled, self.stalled = self.stalled, []
+        speechless, self.speechless = self.speechless, []
+        for held in stalled:
+            self.send(held, luck)
+        for held in speechless:
+            self._answered(held, luck)
+
+    def has_time(self, held: Held) -> bool:
+        """Whether enough of the lease is left to send the message."""
+        return self.now - held.claimed_at <= LEASE - MARGIN
+
+    def _is_wanted(self, held: Held) -> bool:
+        """Look once more whether the message is wanted, as the dispatcher does."""
+        order = held.row.order
+        incident = self.ledger.incidents[order.incident_id]
+        knows = any(one.channel == order.channel and (one.sent or one.maybe) for one in self.outbox.told(incident.id))
+        standing = [one for one in self.alerts.values() if one.is_open]
+        firing = firing_members(standing).get(incident.id, [])
+        suppressor = Suppressor.of(self.rules, self.silences, standing, self.now)
+        suppression = suppressor.of_incident(incident, firing) if firing else None
+        found = self.ruling(Candidate(order.action, held.row.ordered_at, knows), incident, suppression)
+        if found.fate is Fate.SUPERSEDE:
+            self.outbox.give_back(held, DeliveryStatus.SUPERSEDED, not_before=self.now)
+        elif found.fate is Fate.POSTPONE:
+            self.outbox.give_back(held, DeliveryStatus.PENDING, not_before=self.now + SUPPRESSED)
+        else:
+            members = self._members(incident)
+            self.ledger.goes_out(held.row, self.outbox, holding=self._holding(incident, members), members=members)
+        return found.fate is Fate.SEND
+
+    def ruling(self, found: Candidate, incident: Incident, suppression: Suppression | None) -> Ruling:
+        """Return what becomes of a message that may go out."""
+        return ruling(found, incident, suppression)
+
+    def _arrive(self, row: Row, *, late: bool) -> None:
+        self.ledger.arrives(row, self.outbox, self.receivers, late=late)
+
+    # What must hold.
+
+    def _members(self, incident: Incident) -> list[Alert]:
+        return [a for a in self.alerts.values() if a.incident_id == incident.id and a.state is AlertState.FIRING]
+
+    def _holding(self, incident: Incident, members: Iterable[Alert]) -> str:
+        """Return what has to hold pages back: each firing member is silenced, or its parent fires."""
+        parents = [a for a in self.alerts.values() if a.subject.name == PARENT and a.state is AlertState.FIRING]
+        found = []
+        for alert in members:
+            labels = alert.labels | {"severity": str(incident.severity)}
+            is_muted = bool(parents and self.rules.mutes) and alert.subject.name == CHILD
+            silence = covering(labels, incident.severity, self.silences, self.now)
+            found.append(PARENT if is_muted else silence.id if silence else "")
+        return ", ".join(found) if all(found) else ""
+
+    def _check_look(self, before: Mapping[str, Alert]) -> None:
+        shown = self.shown
+        for subject in SUBJECTS:
+            seen, key = shown.get(subject), subject.fingerprint
+            alert = self.alerts.get(key)
+            fires = alert is not None and alert.state is AlertState.FIRING
+            if seen is None:
+                require("what is well has no open alert", alert is None or not alert.is_open, alert)
+            elif seen.opened_at and seen.source not in self.ledger.dismissed:
+                require("what is wrong fires", fires, seen)
+            if subject in self.unseen and key in before:
+                is_same = alert is not None and alert.state is before[key].state
+                require("what cannot be judged neither fires nor resolves", is_same, alert)
+            if alert is not None and fires:
+                incident = self.incidents[subject.group_key]
+                is_in = incident.is_open and alert.incident_id == incident.id
+                require("what fires is in an open incident", is_in, alert)
+        self.unseen = frozenset(self.hidden)
+        for incident in self.incidents.values():
+            if incident.is_open:
+                members = self._members(incident)
+                require("what is well ends", members or incident.clear_since, incident)
+                self.ledger.saw(incident, members, self.now)
+
+    def finish(self) -> None:
+        """Let all faults end, then all silences, then all breaches, and check what everybody has been told."""
+        self.down.clear()
+        for subject in list(self.hidden):
+            self.hide(subject)
+        self._settle()
+        self.silences = []
+        self._settle()
+        self.troubles.clear()
+        self._drain()
+        self.wait(self.rules.flapping_clear)
+        self._drain()
+        self.wake(Luck.ARRIVES)
+        self._drain()
+        check_finished(self.ledger, self.outbox, self.receivers)
+        check_pager(self.ledger, self.outbox, self.pager)
+
+    def _settle(self) -> None:
+        self._drain()
+        check_pager(self.ledger, self.outbox, self.pager)
+        for incident in self.incidents.values():
+            members = self._members(incident)
+            if incident.state is IncidentState.FIRING and members and not self._holding(incident, members):
+                check_told(self.ledger, self.outbox, incident)
+
+    def _drain(self) -> None:
+        for _ in range(3):
+            self.wait(11 * MINUTE)
+            self.look()
+            self.dispatch()
+
+
+def _knowing(told: Iterable[Told]) -> set[tuple[str, bool, bool]]:
+    return {(one.channel, one.sent, one.maybe) for one in told if one.sent or one.maybe}
