@@ -4,9 +4,11 @@ import json
 import logging
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from calslo_dagster.channels.base import Message, Retryable
+from calslo_dagster.channels.base import Failure, Letter, Receipt, Retryable
+from calslo_dagster.channels.threads import in_thread
 
 logger = logging.getLogger("calslo_dagster.alerts")
 
@@ -18,24 +20,37 @@ class LogChannel:
     path: Path
     name: str = "log"
 
-    def send(self, message: Message) -> None:
-        """Append one line and force it to disk."""
+    async def send(self, letter: Letter) -> Receipt:
+        """Append one line and force it to disk, in a thread: the disk may be a network's."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            if not message.first_try and self._holds(message.key):
-                return
-            self._append(message)
+            written = await in_thread(partial(self._write, letter))
         except OSError as error:
-            raise Retryable(f"cannot write the alert log {self.path}: {error}") from error
-        logger.warning("%s", message.text)
+            raise Retryable(f"{self.name}: cannot write {self.path}: {error.strerror}", Failure.NETWORK) from error
+        if not written:
+            return Receipt(detail="already written")
+        logger.warning("%s\n%s", letter.words.title, letter.words.text)
+        return Receipt(detail="written")
 
-    def _append(self, message: Message) -> None:
-        fields = {"at": message.at.isoformat(), "key": message.key, "occasion": message.occasion, "text": message.text}
+    def _write(self, letter: Letter) -> bool:
+        """Return whether a line was written."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not letter.first_try and self._holds(letter.key):
+            return False
+        fields = {
+            "at": letter.at.isoformat(),
+            "key": letter.key,
+            "action": str(letter.action),
+            "incident": letter.incident_id,
+            "severity": str(letter.severity),
+            "title": letter.words.title,
+            "text": letter.words.text,
+        }
         torn = self._ends_torn()
         with self.path.open("a", encoding="utf-8") as file:
             file.write("\n" * torn + json.dumps(fields, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
+        return True
 
     def _holds(self, key: str) -> bool:
         if not self.path.exists():

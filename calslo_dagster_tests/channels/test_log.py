@@ -2,19 +2,14 @@
 
 import json
 import logging
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from calslo_dagster.channels.base import Message, Retryable
+from calslo_dagster.channels.base import Retryable
 from calslo_dagster.channels.log import LogChannel
-
-AT = datetime(2026, 3, 2, 10, tzinfo=UTC)
-
-
-def message(key: str = "b1:started", *, first_try: bool = True) -> Message:
-    return Message(key, "started", f"Breach 🚨 {key}", AT, first_try)
+from calslo_dagster_tests.channels.delivery import deliver
+from calslo_dagster_tests.channels.letters import letter
 
 
 def lines(path: Path) -> list[dict[str, str]]:
@@ -25,34 +20,42 @@ def test_a_message_is_one_json_line(tmp_path: Path, caplog: pytest.LogCaptureFix
     path = tmp_path / "logs" / "alerts.jsonl"
 
     with caplog.at_level(logging.WARNING):
-        LogChannel(path).send(message())
+        deliver(LogChannel(path), letter())
 
     assert lines(path) == [
-        {"at": "2026-03-02T10:00:00+00:00", "key": "b1:started", "occasion": "started", "text": "Breach 🚨 b1:started"}
+        {
+            "at": "2026-03-02T10:12:00+00:00",
+            "key": "d1",
+            "action": "trigger",
+            "incident": "0123456789abcdef",
+            "severity": "critical",
+            "title": "trigger fraud · over-confident · 0.083 > 0.05",
+            "text": "Since 10:00 UTC.\nRoll back.",
+        }
     ]
-    assert "Breach 🚨 b1:started" in caplog.text
+    assert "trigger fraud · over-confident" in caplog.text
 
 
 def test_a_second_try_after_a_hidden_success_writes_nothing(tmp_path: Path) -> None:
     channel = LogChannel(tmp_path / "alerts.jsonl")
-    channel.send(message())
+    deliver(channel, letter())
 
-    channel.send(message(first_try=False))
+    deliver(channel, letter(first_try=False))
 
     assert len(lines(channel.path)) == 1
 
 
 def test_a_line_torn_by_a_crash_is_left_behind_and_written_again(tmp_path: Path) -> None:
     channel = LogChannel(tmp_path / "alerts.jsonl")
-    channel.path.write_text('{"at": "2026-03-02T10:00:00+00:00", "key": "b1:sta', encoding="utf-8")
+    channel.path.write_text('{"at": "2026-03-02T10:12:00+00:00", "key": "d1', encoding="utf-8")
 
-    channel.send(message(first_try=False))
+    deliver(channel, letter(first_try=False))
 
-    assert json.loads(channel.path.read_text(encoding="utf-8").splitlines()[-1])["key"] == "b1:started"
+    assert json.loads(channel.path.read_text(encoding="utf-8").splitlines()[-1])["key"] == "d1"
 
 
 def test_a_path_that_cannot_be_written_is_retryable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
 
-    with pytest.raises(Retryable, match="cannot write the alert log"):
-        LogChannel(tmp_path / "file" / "alerts.jsonl").send(message())
+    with pytest.raises(Retryable, match="cannot write"):
+        deliver(LogChannel(tmp_path / "file" / "alerts.jsonl"), letter())

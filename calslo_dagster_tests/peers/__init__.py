@@ -1,0 +1,1 @@
+"""Real local servers that behave as strictly, and as badly, as the services that messages go to."""
