@@ -5,11 +5,15 @@ from datetime import timedelta
 from itertools import chain
 from typing import Final
 
-from calslo_dagster.settings.document import Loc
+from calslo_dagster.alerting.matchers import Matcher
+from calslo_dagster.settings.channels import SlackChannel
+from calslo_dagster.settings.document import Loc, Mistake
 from calslo_dagster.settings.model import Settings
 from calslo_dagster.settings.problems import nearest
+from calslo_dagster.settings.slos import SloSettings
 from calslo_dagster.settings.sources import ColumnSection
 from calslo_dagster.settings.types import duration_text
+from calslo_dagster.slo.noise import noise_warning
 
 Found = Iterator[tuple[Loc, str]]
 # The weekly SLOs compare a week with the one before it, and are evaluated after the second one is complete.
@@ -20,6 +24,13 @@ def contradictions(settings: Settings, broken: set[str]) -> list[tuple[Loc, str]
     """Return every contradiction as (where, what); checks that need a section that is itself broken do not run."""
     checks = (check(settings) for sections, check in _CHECKS if not broken & sections)
     return list(chain.from_iterable(checks))
+
+
+def doubts(settings: Settings) -> list[Mistake]:
+    """Return what can be meant as it is written, and hardly is."""
+    c = settings.slos.named.get("ece_bound", SloSettings()).parameters.get("c")
+    text = noise_warning(c) if isinstance(c, int | float) else ""
+    return [settings.mistake(("slos", "ece_bound", "parameters", "c"), text)] if text else []
 
 
 def _source_names(settings: Settings) -> Found:
@@ -98,12 +109,56 @@ def _lateness(settings: Settings) -> Found:
         )
 
 
+def _channels(settings: Settings) -> Found:
+    for name, channel in settings.channels.named.items():
+        if not isinstance(channel, SlackChannel):
+            continue
+        if (channel.webhook_url is None) == (channel.token is None):
+            yield ("channels", name), "names webhook_url or token; write exactly one of them"
+        if channel.token is not None and not channel.channel:
+            yield ("channels", name, "channel"), "is missing: the id of the channel that the token posts to"
+
+
+def _escalation(settings: Settings) -> Found:
+    section, known = settings.alerting, settings.channels.names
+    for name, steps in section.policies.items():
+        for index, step in enumerate(steps):
+            for channel in step.notify:
+                if channel not in known:
+                    loc: Loc = ("alerting", "policies", name, index, "notify")
+                    yield loc, f"{channel!r} is no channel; {nearest(channel, known)}"
+    for channel in section.fallback:
+        if channel not in known:
+            yield ("alerting", "fallback"), f"{channel!r} is no channel; {nearest(channel, known)}"
+    for index, route in enumerate(section.routes):
+        if route.policy not in (policies := ("default", *section.policies)):
+            remedy = nearest(route.policy, policies)
+            yield ("alerting", "routes", index, "policy"), f"{route.policy!r} is no policy; {remedy}"
+
+
+def _matchers(settings: Settings) -> Found:
+    section = settings.alerting
+    written: list[tuple[Loc, tuple[str, ...]]] = []
+    written += [(("alerting", "routes", index, "match"), route.match) for index, route in enumerate(section.routes)]
+    for index, mute in enumerate(section.mutes or ()):
+        written += [(("alerting", "mutes", index, key), getattr(mute, key)) for key in ("source", "target")]
+    for loc, texts in written:
+        for index, text in enumerate(texts):
+            try:
+                Matcher.parse(text)
+            except ValueError as error:
+                yield (*loc, index), str(error)
+
+
 _CHECKS: Final[tuple[tuple[frozenset[str], Callable[[Settings], Found]], ...]] = (
-    (frozenset({"sources"}), _source_names),
-    (frozenset({"sources", "slices"}), _slice_columns),
-    (frozenset({"exclusions"}), _exclusions),
+    (frozenset(), _source_names),
+    (frozenset({"slices"}), _slice_columns),
+    (frozenset(), _exclusions),
     (frozenset({"retention", "label_horizon"}), _retention),
     (frozenset({"retention", "availability", "burn"}), _periods),
     (frozenset({"burn", "evaluation_step"}), _burn_tiers),
     (frozenset({"lateness", "label_horizon"}), _lateness),
+    (frozenset(), _channels),
+    (frozenset({"channels", "alerting"}), _escalation),
+    (frozenset({"alerting"}), _matchers),
 )

@@ -1,8 +1,9 @@
 """One YAML document with the line of every key, and the mistakes found in it."""
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Set
+from dataclasses import dataclass, field, replace
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -46,11 +47,15 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The plain data of a settings file; without a file it is empty."""
+    """The plain data of a settings file; without a file it is empty.
+
+    `dropped` are paths of the file that `data` lacks; the places of what is left are told as they are in the file.
+    """
 
     name: str
     data: dict[str, Any] = field(default_factory=dict)
     root: yaml.Node | None = None
+    dropped: frozenset[Loc] = frozenset()
 
     def mistake(self, loc: Loc, message: str) -> Mistake:
         """Return a mistake at `loc`, with the line of the deepest part of it that was written."""
@@ -60,21 +65,54 @@ class Document:
     def value(self, loc: Loc) -> Any:
         """Return the value at `loc`, passing over parts that are not there (the tag of a union)."""
         found: Any = self.data
-        for part in loc:
-            is_there = part in found if isinstance(found, dict) else isinstance(found, list) and isinstance(part, int)
-            found = found[part] if is_there else found
+        for part in self.path(loc):
+            found = found[part]
         return found
+
+    def path(self, loc: Loc) -> Loc:
+        """Return the parts of `loc` that are there."""
+        found: Any = self.data
+        parts = list[str | int]()
+        for part in loc:
+            if part in _keys(found):
+                found = found[part]
+                parts.append(part)
+        return tuple(parts)
+
+    def without(self, locs: Iterable[Loc]) -> "Document":
+        """Return the document as if what lies at `locs` were not written."""
+        gone = frozenset(map(self.path, locs))
+        dropped = self.dropped | {self._place(loc)[1] for loc in gone}
+        return replace(self, data=_pruned(self.data, (), gone), dropped=dropped)
 
     def _place(self, loc: Loc) -> tuple[int, Loc]:
         """Return line and path; parts that no node has (the tag of a union) are passed over, save the last."""
         node, line, written = self.root, 1 if self.root else 0, list[str | int]()
         for position, part in enumerate(loc):
-            found = _child(node, part)
+            key = self._number(written, part) if isinstance(part, int) else part
+            found = _child(node, key)
             if found is not None:
                 line, node = found
             if found is not None or position == len(loc) - 1:
-                written.append(part)
+                written.append(key)
         return line, tuple(written)
+
+    def _number(self, path: Iterable[str | int], index: int) -> int:
+        """Return the number in the file of an item of the list at `path`: those that were dropped count there."""
+        gone = {loc[-1] for loc in self.dropped if loc[:-1] == tuple(path)}
+        return next(islice((number for number in count() if number not in gone), index, None))
+
+
+def _keys(data: Any) -> Collection[Any]:
+    return data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()
+
+
+def _pruned(data: Any, path: Loc, gone: Set[Loc]) -> Any:
+    if isinstance(data, dict):
+        return {key: _pruned(value, (*path, key), gone) for key, value in data.items() if (*path, key) not in gone}
+    if isinstance(data, list):
+        return [_pruned(value, (*path, index), gone) for index, value in enumerate(data) if (*path, index) not in gone]
+    return data
 
 
 def key_text(loc: Iterable[str | int]) -> str:

@@ -1,7 +1,7 @@
 """Find, read and check the settings: the only place that reads the settings file and the environment."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from calslo_dagster.errors import SettingsError
 from calslo_dagster.settings.checks import contradictions
-from calslo_dagster.settings.document import Document, Mistake, parse_document
+from calslo_dagster.settings.document import Document, Loc, Mistake, parse_document
 from calslo_dagster.settings.model import Origin, Settings
 from calslo_dagster.settings.problems import mistakes_of
 from calslo_dagster.settings.section import Section
@@ -22,11 +22,19 @@ USUAL_PLACES: Final = (FILE_NAME, f".calslo/{FILE_NAME}")
 CONFIG_VARIABLE: Final = "CALSLO_CONFIG"
 HOME_VARIABLE: Final = "CALSLO_HOME"
 STORE_VARIABLE: Final = "CALSLO_STORE_URL"
+_UNKNOWN_KEY: Final = "extra_forbidden"
+# Sections and lists whose entries are judged one by one.
+_ENTRIES: Final = ("slos", "sources", "exclusions", "channels")
+_LISTS: Final = (("slos", "define"), ("slos", "modules"), ("slos", "disable"))
+_NAMING: Final = (("slos", "define"), ("slos", "modules"))
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Settings as far as they could be read: broken sections are at their defaults, each mistake is listed."""
+    """Settings as far as they could be read: what is broken is left out, each mistake is listed.
+
+    `broken` are the sections that a value was left out of; an unknown key leaves its section sound.
+    """
 
     settings: Settings
     mistakes: tuple[Mistake, ...] = ()
@@ -50,7 +58,7 @@ def draft_settings(path: Path | str | None = None, environ: Mapping[str, str] = 
     file, missing = _find(path, environ)
     document, mistakes = parse_document(file, _shown(file)) if file else (Document(FILE_NAME), [])
     directory = (file.parent if file else Path()).absolute()
-    settings, found, broken = _validated(document)
+    settings, document, found, broken = _validated(document)
     origin = Origin(document, file.absolute() if file else None, directory, environ)
     settings = _with_environment(settings.adopt(origin), origin)
     if not missing and not mistakes:
@@ -80,15 +88,39 @@ def _shown(file: Path) -> str:
         return str(file)
 
 
-def _validated(document: Document) -> tuple[Settings, list[Mistake], set[str]]:
-    """Return the settings, the mistakes and the sections they are in; those are then read as if they were absent."""
-    readers = dict[int, type[Section]]()
-    try:
-        return Settings.model_validate(document.data, context=readers), [], set()
-    except ValidationError as error:
-        broken = {str(e["loc"][0]) for e in error.errors(include_url=False, include_context=False)}
-        sound = {key: value for key, value in document.data.items() if key not in broken}
-        return Settings.model_validate(sound), mistakes_of(error, document, readers), broken
+def _validated(document: Document) -> tuple[Settings, Document, list[Mistake], set[str]]:
+    """Return the settings, what of the document they were made from, the mistakes, and the sections with broken parts.
+
+    A list or section is checked as a whole only once its parts are sound, so what is left is read again.
+    """
+    found, broken = list[Mistake](), set[str]()
+    while True:
+        readers = dict[int, type[Section]]()
+        try:
+            return Settings.model_validate(document.data, context=readers), document, found, broken
+        except ValidationError as error:
+            found += mistakes_of(error, document, readers)
+            wrong = error.errors(include_url=False, include_context=False)
+            broken |= {str(e["loc"][0]) for e in wrong if e["type"] != _UNKNOWN_KEY}
+            document = document.without(
+                loc for e in wrong for loc in _spoiled(document.path(e["loc"]), is_key=e["type"] == _UNKNOWN_KEY)
+            )
+
+
+def _spoiled(loc: Loc, *, is_key: bool) -> Iterator[Loc]:
+    """Yield what to leave out for a mistake at `loc`: an unknown key alone, else all that is judged by this value.
+
+    With the default in the place of a wrong limit, the next check would complain about a limit that nobody wrote.
+    """
+    if is_key:
+        yield loc
+        return
+    unit = loc[: 3 if loc[:2] in _LISTS else 2 if loc[0] in _ENTRIES else 1]
+    yield unit
+    if unit[:2] in _NAMING:
+        # Other places may mean the SLO that is now missing, and are not wrong for that.
+        yield from (("exclusions",), ("slos", "disable"))
+        yield from ((("slos",),) if unit[:2] == ("slos", "modules") else ())
 
 
 def _with_environment(settings: Settings, origin: Origin) -> Settings:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import AfterValidator, Field, PrivateAttr
 
 from calslo_dagster.errors import SettingsError
+from calslo_dagster.settings.alerting import AlertingSection
+from calslo_dagster.settings.channels import ChannelSection, secrets_of
 from calslo_dagster.settings.document import Document, Loc, Mistake
 from calslo_dagster.settings.parts import (
     AvailabilitySection,
-    ChannelSection,
     ClampSection,
     DemoSection,
     EngineSection,
@@ -37,6 +38,7 @@ from calslo_dagster.settings.types import (
 )
 
 if TYPE_CHECKING:
+    from calslo_dagster.alerting.rules import Rules
     from calslo_dagster.engine.connect import EngineSettings
     from calslo_dagster.engine.spec import AggregateSpec
     from calslo_dagster.slo.budget import Tier
@@ -121,7 +123,9 @@ class Settings(Section):
     dashboard_url: WebAddress | None = None
     """Where people reach the dashboard; links in alerts begin with it."""
     channels: ChannelSection = Field(default_factory=ChannelSection)
-    """Where alerts go."""
+    """Where alerts go: `log` is always there, every other key names a channel."""
+    alerting: AlertingSection = Field(default_factory=AlertingSection)
+    """Who is told, when, how often, and what keeps quiet."""
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
 
@@ -203,6 +207,18 @@ class Settings(Section):
 
         return specs.burn_tiers(self)
 
+    def alert_rules(self) -> "Rules":
+        """Return who is told, when, how often, and what keeps quiet."""
+        from calslo_dagster.settings import agreement  # noqa: PLC0415 - reading the settings need not wait for it
+
+        return agreement.rules(self)
+
+    def message_templates(self) -> dict[str, str]:
+        """Return the own words of messages by name, such as `trigger.title` or `all.text`."""
+        sections = self.alerting.templates.items()
+        parts = {f"{action}.{key}": getattr(one, key) for action, one in sections for key in ("title", "text")}
+        return {name: text for name, text in parts.items() if text}
+
     def path(self, text: str) -> Path:
         """Return a path of the file as an absolute one."""
         return (self._origin.directory / Path(text).expanduser()).absolute()
@@ -225,6 +241,12 @@ class Settings(Section):
                 yield ("sources", index, "url"), source.url
             if not isinstance(source, DemoSource) and isinstance(source.labels, TableFeed):
                 yield ("sources", index, "labels", "url"), source.labels.url
+        for name, channel in self.channels.named.items():
+            for key, address in secrets_of(channel).items():
+                yield ("channels", name, *key.split(".")), address
+        for place, reference in (("heartbeat", self.alerting.heartbeat.url), ("link_key", self.alerting.link_key)):
+            if reference is not None:
+                yield ("alerting", place), reference
 
     def _missing(self, loc: Loc, address: Address) -> str:
         try:

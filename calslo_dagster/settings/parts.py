@@ -128,17 +128,3 @@ class DemoSection(Section):
     """The day after the last one, a Monday; the latest Monday unless told."""
     events_per_day: Annotated[int, Field(ge=1_000)] = 92_000
     """Predictions a day."""
-
-
-class LogSection(Section):
-    """Alerts as lines of a log file."""
-
-    path: Text | None = None
-    """The file; `alerts.jsonl` below `home` unless told."""
-
-
-class ChannelSection(Section):
-    """Where alerts go."""
-
-    log: LogSection = Field(default_factory=LogSection)
-    """A log file; always on."""

@@ -36,9 +36,17 @@ _EXPECTED: Final = {
 
 def mistakes_of(error: ValidationError, document: Document, readers: Readers) -> list[Mistake]:
     """Return one mistake per complaint; `readers` tells which section read which mapping, by its identity."""
-    return [
-        document.mistake(_loc(e, document), _message(e, document, readers)) for e in error.errors(include_url=False)
-    ]
+    told = [e for e in error.errors(include_url=False) if not _is_aftermath(e, error)]
+    return [document.mistake(_loc(e, document), _message(e, document, readers)) for e in told]
+
+
+def _is_aftermath(one: ErrorDetails, error: ValidationError) -> bool:
+    """Whether a list is called empty only because each of its items is refused."""
+    if one["type"] != "too_short":
+        return False
+    loc = one["loc"]
+    others = (other["loc"] for other in error.errors(include_url=False, include_context=False, include_input=False))
+    return any(len(other) > len(loc) and other[: len(loc)] == loc for other in others)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from calslo_dagster.settings.types import NO_LIMIT, PANE
 from calslo_dagster.slo.budget import plan_tiers
 from calslo_dagster.slo.changes import Changes, problems, with_settings
 from calslo_dagster.slo.declarative import Aggregation, Declaration, declared
-from calslo_dagster.slo.model import EVERYTHING, SLO, Cadence, Operator, Override
+from calslo_dagster.slo.model import EVERYTHING, SLO, Cadence, Operator, Override, Severity
 from calslo_dagster.slo.parameters import described
 from calslo_dagster.slo.registry import Recipe
 from calslo_dagster.slo.slices import matches
@@ -144,9 +144,11 @@ def _changes(section: SloSettings, *, is_limit_taken: bool) -> Changes:
         min_events=section.min_events,
         target=section.target,
         open_after=section.open_after,
+        open_within=section.open_within,
         close_after=section.close_after,
         slices=section.slices,
         owner=section.owner,
+        severity=Severity(section.severity) if section.severity else None,
         runbook=section.runbook,
         overrides=_overrides(section.overrides),
     )
@@ -163,6 +165,7 @@ def _declaration(entry: DefinedSlo) -> Declaration:
         **{
             **plain,
             "operator": Operator(entry.operator),
+            "severity": Severity(entry.severity),
             "cadence": cadence,
             "window": entry.window or (WEEK if cadence is Cadence.WEEKLY else DAY),
             "aggregation": Aggregation(entry.aggregation),

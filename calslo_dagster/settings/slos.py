@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from calslo_dagster.settings.alerting import SeverityName
 from calslo_dagster.settings.section import Section
 from calslo_dagster.settings.types import Count, Duration, Instant, Limit, SloName, Span, Target, Text, WarnLimit
 
@@ -78,7 +79,9 @@ class SloSettings(Section):
     target: Target | None = None
     """The share of windows that must meet the objective."""
     open_after: Count | None = None
-    """So many breached windows in a row open a breach."""
+    """So many breached windows open a breach."""
+    open_within: Count | None = None
+    """Among so many windows; as many as `open_after`, which is in a row, unless told."""
     close_after: Count | None = None
     """So many met windows in a row close it."""
     slices: Text | None = None
@@ -87,6 +90,8 @@ class SloSettings(Section):
     """Other limits for some slices or models."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Numbers that the SLO itself documents: see `calslo slos show NAME`."""
+    severity: SeverityName | None = None
+    """How much a breach hurts: `info`, `warning`, `critical` or `emergency`."""
     owner: Text | None = None
     """Whom an alert is for."""
     runbook: Text | None = None
@@ -125,13 +130,17 @@ class DefinedSlo(Section):
     target: Target = 0.99
     """The share of windows that must meet the objective."""
     open_after: Count = 1
-    """So many breached windows in a row open a breach."""
+    """So many breached windows open a breach."""
+    open_within: Annotated[int, Field(ge=0)] = 0
+    """Among so many windows; as many as `open_after`, which is in a row, unless told."""
     close_after: Count = 2
     """So many met windows in a row close it."""
     overrides: Overrides = ()
     """Other limits for some slices or models."""
     description: str = ""
     """What is promised, and why."""
+    severity: SeverityName = SeverityName.CRITICAL
+    """How much a breach hurts: `info`, `warning`, `critical` or `emergency`."""
     owner: str = ""
     """Whom an alert is for."""
     runbook: str = ""

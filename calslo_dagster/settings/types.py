@@ -176,6 +176,18 @@ def _address(value: object) -> Address:
     return Address(text)
 
 
+def _reference(value: object) -> Address:
+    """Return the place that holds a secret; the secret itself is refused, and no message ever repeats it."""
+    if isinstance(value, Address):
+        return value
+    if not isinstance(value, str) or not _REFERENCE.fullmatch(value.strip()):
+        raise ValueError(
+            "must not be the secret itself; put it into an environment variable and write env:NAME, "
+            "or into a file and write file:PATH"
+        )
+    return Address(value.strip())
+
+
 def _refuse_secret(text: str) -> None:
     try:
         parts = urlsplit(text)
@@ -246,6 +258,18 @@ Url = Annotated[
     PlainValidator(_address),
     PlainSerializer(lambda value: value.text, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["env:CALSLO_STORE_URL", "postgresql://db.internal/calslo"]}),
+]
+Reference = Annotated[
+    Address,
+    PlainValidator(_reference),
+    PlainSerializer(lambda value: value.text, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": "^(env|file):.+", "examples": ["env:NAME"]}),
+]
+RepeatWait = Annotated[
+    timedelta | str,
+    PlainValidator(lambda value: value if value == NO_LIMIT else _longer_than_nothing(parse_duration(value))),
+    PlainSerializer(lambda value: value if isinstance(value, str) else duration_text(value), return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^\s*[0-9]+[smhdw]\s*$|^none$", "examples": ["4h", "none"]}),
 ]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Name = Annotated[

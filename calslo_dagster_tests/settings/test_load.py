@@ -107,6 +107,71 @@ def test_contradictions_are_told_together_with_wrong_values(tmp_path: Path) -> N
     assert "shorter than label_horizon (30d)" in told[1]
 
 
+TOLD_AT_ONCE = """\
+slos:
+  ece_bound: {min_event: 500}
+  clamp_activation: {fail: 1.5}
+  define:
+    - {name: sharp, metric: briar, operator: "<=", fail: 0.2}
+"""
+
+
+def test_only_what_is_broken_is_left_out(tmp_path: Path) -> None:
+    """A mistake hides no other one, and an unknown key hides nothing of its section."""
+    draft = draft_settings(written(tmp_path, TOLD_AT_ONCE), {})
+
+    assert [str(mistake).partition("calslo.yaml:")[2] for mistake in draft.mistakes] == [
+        "2: slos.ece_bound.min_event: unknown key; did you mean min_events?"
+    ]
+    assert draft.broken == set()
+    assert draft.settings.slos.named["clamp_activation"].fail == 1.5
+    with pytest.raises(SettingsError) as refused:
+        load_registry(draft.settings)
+    assert [line.partition("calslo.yaml:")[2].partition(": ")[0] for line in str(refused.value).splitlines()] == [
+        "3",
+        "5",
+    ]
+
+
+def test_entries_keep_their_number_when_others_are_left_out(tmp_path: Path) -> None:
+    told = mistakes(
+        tmp_path,
+        """\
+        exclusions:
+          - {from: yesterday, to: 2026-01-02, reason: x, author: y}
+          - {from: 2026-01-02, to: 2026-01-01, reason: x, author: y}
+        sources:
+          - {name: a, paths: 3}
+          - {name: b, paths: [x]}
+          - {name: B, paths: [y]}
+        """,
+    )
+
+    assert [line.partition(": ")[2].partition(": ")[0] for line in told] == [
+        "exclusions[0].from",
+        "exclusions[1].to",
+        "sources[0].paths",
+        "sources[2].name",
+    ]
+
+
+def test_an_slo_that_is_left_out_is_not_missed(tmp_path: Path) -> None:
+    """Whoever names it is not wrong for that."""
+    text = "slos:\n  disable: [mine]\n  define:\n    - {name: mine, metric: n, operator: nope, fail: 1}\n"
+    draft = draft_settings(written(tmp_path, text), {})
+
+    assert [mistake.key for mistake in draft.mistakes] == ["slos.define[0].operator"]
+    assert "ece_bound" in load_registry(draft.settings).names
+
+
+def test_a_wrong_limit_is_not_replaced_by_the_default_one(tmp_path: Path) -> None:
+    """The warning would be past it, and nobody wrote that."""
+    draft = draft_settings(written(tmp_path, "slos: {clamp_activation: {fail: much, warn: 0.3}}\n"), {})
+
+    assert [mistake.key for mistake in draft.mistakes] == ["slos.clamp_activation.fail"]
+    assert load_registry(draft.settings).names
+
+
 def test_a_file_below_the_working_directory_is_named_relative_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
