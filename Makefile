@@ -14,7 +14,7 @@ demo: $(READY)
 
 # The Dagster UI with daemon and running schedules, on the home that the demo left.
 dev: .calslo/calslo.yaml
-	$(BIN)/dagster dev -h 127.0.0.1
+	cd .calslo && $(CURDIR)/$(BIN)/calslo dev
 
 .calslo/calslo.yaml: | $(READY)
 	$(BIN)/calslo demo

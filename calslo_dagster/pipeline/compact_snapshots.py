@@ -35,7 +35,7 @@ def compact_snapshots(project: Project, *, now: datetime) -> dict[str, int]:
                 if width > min(p.totals_us for p in current):
                     swap_partials(plan, [_rolled_up(plan, width)])
                     rolled += 1
-                elif is_closed(day, now) and sum(p.kind is Kind.EVENT for p in current) > 1:
+                elif is_closed(day, now) and len({p.span_start_us for p in current if p.kind is Kind.EVENT}) > 1:
                     swap_partials(plan, _compacted(plan))
                     compacted += 1
     return {"days_compacted": compacted, "days_rolled_up": rolled}
@@ -56,17 +56,24 @@ def _resolution(project: Project, day: date, now: datetime) -> int:
 
 
 def _compacted(plan: Day) -> list[Partial]:
-    """Return one event partial in the place of the day's hours, with its label partials."""
-    event = _merged(plan, [p for p in plan.current if p.kind is Kind.EVENT], None)
-    return [event, *plan.label_partials(event)]
+    """Return one event partial in the place of the day's hours, and one of what is kept, with their label partials."""
+    events = [p for p in plan.current if p.kind is Kind.EVENT]
+    batches = sorted({p.batch for p in events})
+    merged = [_merged(plan, [p for p in events if p.batch == batch], None, batch) for batch in batches]
+    return [*merged, *plan.label_partials(merged)]
 
 
 def _rolled_up(plan: Day, width: int) -> Partial:
-    """Return one partial of coarser buckets in the place of all the day's; its events no longer wait for labels."""
-    return _merged(plan, [p for p in plan.current if p.path], width)
+    """Return one partial of coarser buckets in the place of all the day's; its events no longer wait for labels.
+
+    Where a part of them is kept because it cannot be read again, all of it is from now on.
+    """
+    parts = [p for p in plan.current if p.path]
+    batch = max(p.batch for p in parts if p.kind is Kind.EVENT)
+    return _merged(plan, parts, width, batch)
 
 
-def _merged(plan: Day, parts: Sequence[Partial], width: int | None) -> Partial:
+def _merged(plan: Day, parts: Sequence[Partial], width: int | None, batch: str) -> Partial:
     """Return the sum of the parts, events first, as the event partial of the day."""
     root, span = plan.project.partials, day_us(plan.day)
     folder = new_folder(root)
@@ -78,6 +85,7 @@ def _merged(plan: Day, parts: Sequence[Partial], width: int | None) -> Partial:
     events = [p for p in parts if p.kind is Kind.EVENT]
     return replace(
         events[0],
+        batch=batch,
         span_start_us=span[0],
         span_end_us=span[1],
         totals_us=max(events[0].totals_us, width or 1),

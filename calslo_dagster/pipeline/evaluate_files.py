@@ -26,6 +26,8 @@ from calslo_dagster.slo.verdict import Provenance, measure
 from calslo_dagster.slo.windows import DAY, WEEK, Window, baseline_of, week_of, window_ends
 from calslo_dagster.sources.base import AHEAD, EPOCH, EVENT_COLUMNS, FileFormat, Intake, SourceSpec, Unit, micros
 from calslo_dagster.sources.canonical import roles_of
+from calslo_dagster.sources.complaints import copied
+from calslo_dagster.sources.contents import without_copies
 from calslo_dagster.sources.files import FileSource
 from calslo_dagster.sources.formats import all_columns, json_keys, shape_of
 from calslo_dagster.stats.snapshot import BAD_REASONS, CELL_SUMS, TOTAL_SUMS, Snapshot
@@ -84,6 +86,7 @@ class Request:
 class Evaluation:
     """What was measured; `errors` name the files that could not be read, whose rows are in none of the numbers.
 
+    `copies` name the files that hold the same as another one, whose rows are duplicates.
     Every row of the other files is an event of `*` or counted in `rejected`, by reason.
     """
 
@@ -93,6 +96,7 @@ class Evaluation:
     errors: tuple[str, ...]
     rows: int
     whole: Window | None
+    copies: tuple[str, ...] = ()
 
 
 def evaluate_files(request: Request, *, now: datetime, progress: Progress = unwatched) -> Evaluation:
@@ -142,6 +146,7 @@ class _Log:
         intakes = list[Intake]()
         for unit in progress([*units, None], "step"):
             if unit is None:
+                intakes = without_copies(intakes)
                 self._require_columns(intakes)
                 intakes = self._add_up(intakes)
             else:
@@ -173,7 +178,7 @@ class _Log:
     def _add_up(self, intakes: list[Intake]) -> list[Intake]:
         """Write the facts; a file that vanishes or changes after its check becomes an error like any other."""
         while True:
-            units = [intake.unit for intake in _readable(intakes)]
+            units = [intake.unit for intake in _readable(intakes) if not intake.copy_of]
             spec = replace(self.request.aggregate, slice_columns=self._inner)
             try:
                 relation = self._source.relation(self._connection, units)
@@ -184,7 +189,7 @@ class _Log:
                 again = [i if i.error else self._source.intake(self._connection, i.unit, self._now) for i in intakes]
                 if all(i.error or not j.error for i, j in zip(intakes, again, strict=True)):
                     raise CalsloError(f"the rows cannot be added up: {_first_line(error)}") from error
-                intakes = again
+                intakes = without_copies(again)
             else:
                 return intakes
 
@@ -242,6 +247,7 @@ def _evaluated(log: _Log, intakes: Sequence[Intake], progress: Progress) -> Eval
         errors=tuple(intake.error for intake in intakes if intake.error),
         rows=sum(intake.rows for intake in readable),
         whole=whole,
+        copies=tuple(copied(str(intake.unit.path), intake.copy_of) for intake in readable if intake.copy_of),
     )
 
 

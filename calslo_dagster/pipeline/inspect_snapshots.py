@@ -1,23 +1,20 @@
 """Judge the snapshots of a day: could everything be read, is it fresh, is it as much as usual, do labels come."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from statistics import median
+from datetime import date, datetime
 from typing import Final
 
-from calslo_dagster.pipeline.aggregate_snapshots import DaySnapshot, SnapshotReport
-from calslo_dagster.pipeline.spans import is_closed
+from calslo_dagster.pipeline.aggregate_snapshots import SnapshotReport
+from calslo_dagster.pipeline.compare_traffic import HOUR, PATIENCE, Comparison, compare_labels, compare_volume
+from calslo_dagster.pipeline.project import Project
 from calslo_dagster.slo.windows import day_span
 from calslo_dagster.stats.snapshot import BAD_SCORE_REASONS
 
-# Day-of-week traffic easily differs by a third; half and double are beyond it.
-LEAST_VOLUME: Final = 0.5
-MOST_VOLUME: Final = 2.0
-LEAST_LABEL_SHARE: Final = 0.5
-# How much longer than events may be late we wait before we miss them.
-PATIENCE: Final = timedelta(minutes=10)
-HOUR: Final = timedelta(hours=1)
+# Traffic easily differs by a third from one day to the next; half and double are beyond it.
+LEAST_VOLUME: Final = 0.6
+MOST_VOLUME: Final = 1.7
+LEAST_LABELS: Final = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +28,27 @@ class Finding:
     numbers: Mapping[str, float | int | str] = field(default_factory=dict)
 
 
-def findings(report: SnapshotReport) -> list[Finding]:
+def inspect_snapshots(project: Project, report: SnapshotReport) -> list[Finding]:
     """Return every check on the snapshots of a run, about the last of its days."""
+    with project.engine() as connection:
+        volume = compare_volume(project, connection, report)
+        labels = compare_labels(project, connection, report)
     return [
         _schema(report),
         _score_range(report),
         _freshness(report),
-        _volume(report),
-        _labels(report),
+        _volume(volume),
+        _labels(labels),
         _coverage(report),
     ]
 
 
 def _schema(report: SnapshotReport) -> Finding:
     unreadable = len(report.errors)
-    says = "; ".join(report.errors[:3]) or f"all {report.units} units are readable"
+    trouble = (*report.errors, *report.uncounted)
+    says = "; ".join(trouble[:3]) or f"all {report.units} units are readable"
     all_lost = 0 < report.units <= unreadable
-    return Finding("schema", not unreadable, says, all_lost, {"units": report.units, "unreadable": unreadable})
+    return Finding("schema", not trouble, says, all_lost, {"units": report.units, "unreadable": unreadable})
 
 
 def _score_range(report: SnapshotReport) -> Finding:
@@ -70,24 +71,23 @@ def _freshness(report: SnapshotReport) -> Finding:
     return Finding("freshness", passed, says, numbers={"lag_seconds": lag.total_seconds()})
 
 
-def _volume(report: SnapshotReport) -> Finding:
-    day, usual = report.days[-1], _usual(report, "events")
-    if usual is None or not is_closed(day.day, report.now):
+def _volume(compared: Sequence[Comparison]) -> Finding:
+    if not compared:
         return Finding("volume", passed=True, says="nothing to compare with yet")
-    share = day.count("events") / usual
-    says = f"{day.count('events'):,} events, {share:.2f} times the median of the week before"
-    return Finding("volume", LEAST_VOLUME <= share <= MOST_VOLUME, says, numbers={"share_of_usual": share})
+    # As far from usual as any: half as much is as bad as twice as much.
+    worst = min(compared, key=lambda one: min(one.share, 1 / one.share if one.share else 0.0))
+    says = f"{worst.source}: {worst.found:,} rows {worst.span}, {worst.share:.2f} times what is usual for them"
+    passed = LEAST_VOLUME <= worst.share <= MOST_VOLUME
+    return Finding("volume", passed, says, numbers={"share_of_usual": worst.share, "usual_rows": worst.usual})
 
 
-def _labels(report: SnapshotReport) -> Finding:
-    shares = [share for day in report.history if (share := _label_share(day)) is not None]
-    now = _label_share(report.days[-1])
-    if not shares or now is None:
+def _labels(compared: Sequence[Comparison]) -> Finding:
+    if not compared:
         return Finding("label_lag", passed=True, says="nothing to compare with yet")
-    usual = median(shares)
-    says = f"{now:.1%} of the events have a label, usually {usual:.1%}"
-    passed = now >= LEAST_LABEL_SHARE * usual or not is_closed(report.days[-1].day, report.now)
-    return Finding("label_lag", passed, says, numbers={"labelled_share": now, "usual_share": usual})
+    worst = min(compared, key=lambda one: one.share)
+    says = f"{worst.source}: {worst.found:,} events have a label {worst.span}, {worst.share:.2f} times what is usual"
+    numbers = {"share_of_usual": worst.share, "usual_labels": worst.usual}
+    return Finding("label_lag", worst.share >= LEAST_LABELS, says, numbers=numbers)
 
 
 def _coverage(report: SnapshotReport) -> Finding:
@@ -106,13 +106,3 @@ def _due_hours(day: date, until: datetime) -> Iterator[datetime]:
         hour = start + n * HOUR
         if hour + HOUR <= until:
             yield hour
-
-
-def _usual(report: SnapshotReport, name: str) -> float | None:
-    counts = [day.count(name) for day in report.history if day.count(name)]
-    return median(counts) if counts else None
-
-
-def _label_share(day: DaySnapshot) -> float | None:
-    events = day.count("events")
-    return (day.count("labeled") + day.count("labels")) / events if events else None

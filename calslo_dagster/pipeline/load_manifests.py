@@ -1,6 +1,7 @@
 """Read the calibrator manifests that the settings name into the state store."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +11,13 @@ from sqlalchemy.orm import Session
 
 from calslo_dagster.errors import SettingsError, StoreError
 from calslo_dagster.pipeline.project import Project
+from calslo_dagster.settings import Settings
+from calslo_dagster.settings.document import Mistake
 from calslo_dagster.slo.model import Manifest
+from calslo_dagster.slo.noise import noise_warning
 from calslo_dagster.store import manifests
 
+_log: Final = logging.getLogger(__name__)
 _REQUIRED: Final = ("version", "model")
 
 
@@ -22,9 +27,9 @@ def load_manifests(project: Project) -> int:
     Raises SettingsError naming the file, the entry and the key that cannot be read. A file of the demo that is not
     there yet is no error.
     """
-    demo = project.settings.demo_folder
-    paths = [path for path in project.settings.manifest_files if path.exists() or not path.is_relative_to(demo)]
-    found = {path: read_manifests(path) for path in paths}
+    if mistakes := manifest_mistakes(project.settings):
+        raise SettingsError("\n".join(map(str, mistakes)))
+    found = {path: read_manifests(path) for path in _readable(project.settings)}
     _refuse_repeated(found)
     with project.store.read() as session:
         known = set(manifests.every(session))
@@ -33,7 +38,37 @@ def load_manifests(project: Project) -> int:
         with project.store.write() as session:
             for path, fresh in new.items():
                 _put(session, path, fresh)
+        for doubt in manifest_doubts(project.settings):
+            _log.warning("%s", doubt)
     return sum(map(len, new.values()))
+
+
+def manifest_mistakes(settings: Settings) -> list[Mistake]:
+    """Return what is wrong with the manifest files, each at the key of the settings that names the file."""
+    found, mistakes = dict[Path, Sequence[Manifest]](), list[Mistake]()
+    for index, text in enumerate(settings.manifests):
+        path = settings.path(text)
+        try:
+            found[path] = read_manifests(path)
+            _refuse_repeated(found)
+        except SettingsError as error:
+            mistakes.append(settings.mistake(("manifests", index), str(error)))
+    return mistakes
+
+
+def manifest_doubts(settings: Settings) -> list[Mistake]:
+    """Return a warning for every c_hat that lets noise alone breach the ECE bound; the files must be readable."""
+    return [
+        settings.mistake(("manifests", index), f"{settings.path(text)}: version {one.version}: c_hat {warning}")
+        for index, text in enumerate(settings.manifests)
+        for one in read_manifests(settings.path(text))
+        if one.c_hat is not None and (warning := noise_warning(one.c_hat))
+    ]
+
+
+def _readable(settings: Settings) -> list[Path]:
+    demo = settings.demo_folder
+    return [path for path in settings.manifest_files if path.exists() or not path.is_relative_to(demo)]
 
 
 def _refuse_repeated(found: Mapping[Path, Sequence[Manifest]]) -> None:
@@ -59,10 +94,15 @@ def _put(session: Session, path: Path, fresh: Sequence[Manifest]) -> None:
 
 def read_manifests(path: Path) -> list[Manifest]:
     """Return the manifests of a JSON file: `{"manifests": [...]}`, each with the fields of `Manifest`."""
+    if not path.is_file():
+        raise SettingsError(f"{path}: there is no such file; write its path relative to calslo.yaml, or remove it")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path}: no manifest can be read: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: no manifest can be read: {error.strerror}") from None
+    except ValueError as error:
+        # The orchestrator would show the innermost cause alone, which names no file.
+        raise SettingsError(f"{path}: no manifest can be read: {error}") from None
     entries = data.get("manifests") if isinstance(data, dict) else None
     if not isinstance(entries, list):
         raise SettingsError(f'{path}: write {{"manifests": [...]}}, a list with one entry per calibrator version')
@@ -96,7 +136,7 @@ def _read(where: str, name: str, value: Any) -> Any:
     try:
         return _READERS[name](value)
     except (TypeError, ValueError) as error:
-        raise SettingsError(f"{where} has {name} {value!r}: {error}") from error
+        raise SettingsError(f"{where} has {name} {value!r}: {error}") from None
 
 
 def _text(value: Any) -> str:

@@ -23,9 +23,18 @@ def roll_up_health(project: Project, *, now: datetime) -> HealthReport:
         Finding.of(row, slo.objective.operator) for slo in project.registry for row in current(project, slo, now)
     ]
     report = roll_up(findings)
+    if not findings:
+        report = replace(report, overall=replace(report.overall, reason=_silence(project, report.overall.reason)))
     with project.store.write() as session:
         health.replace(session, open_end(now, project.settings.evaluation_step), report)
     return report
+
+
+def _silence(project: Project, never: str) -> str:
+    """Return why nothing is known of now, with the end of what is known of the past."""
+    with project.store.read() as session:
+        ends = [end for slo in project.registry if (end := measurements.last_end(session, slo.name))]
+    return f"Nothing was measured recently; measurements end at {max(ends):%Y-%m-%d %H:%M} UTC." if ends else never
 
 
 def current(project: Project, slo: SLO, now: datetime) -> list[Measurement]:

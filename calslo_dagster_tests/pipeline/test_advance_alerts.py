@@ -1,97 +1,160 @@
-"""Each start, end and withdrawal of a breach is announced once."""
+"""From breaches to messages: what is ordered, when, and what is on record about it."""
 
 from datetime import datetime
+from pathlib import Path
 
+from sqlalchemy.orm import Session
+
+from calslo_dagster.alerting.model import Action, Alert, AlertState, Incident, IncidentState, Severity
 from calslo_dagster.pipeline.advance_alerts import advance_alerts
+from calslo_dagster.pipeline.deliver_outbox import deliver_outbox
 from calslo_dagster.pipeline.project import Project
+from calslo_dagster.pipeline.replay_alerts import replay_alerts
 from calslo_dagster.pipeline.track_breaches import track_breaches
 from calslo_dagster.slo.windows import DAY
-from calslo_dagster.store import outbox
-from calslo_dagster_tests.logs import HOUR, MINUTE, START
+from calslo_dagster.store import alert_events, alerts, deliveries, incidents
+from calslo_dagster.store.deliveries import Delivery
+from calslo_dagster_tests.logs import HOUR, MINUTE, START, slo_section
+from calslo_dagster_tests.pipeline.conftest import OpenProject
 from calslo_dagster_tests.pipeline.courses import course, hours, store
 
 NOW = START + DAY
 
 
-def announced(project: Project, now: datetime = NOW) -> list[str]:
-    """Return what there is to announce now for the first time."""
-    with project.store.read() as session:
-        before = {message.key for message in outbox.unsent(session)}
+def look(project: Project, now: datetime = NOW) -> int:
+    """Fold what was measured, decide, and send; return how many messages were ordered."""
     track_breaches(project)
-    advance_alerts(project, now=now)
+    ordered = advance_alerts(project, now=now)
+    deliver_outbox(project, clock=lambda: now)
+    return ordered
+
+
+def only(project: Project) -> Incident:
     with project.store.read() as session:
-        return [message.kind for message in outbox.unsent(session) if message.key not in before]
+        [found] = incidents.recent(session)
+    return found
 
 
-def texts(project: Project) -> list[str]:
+def messages(session: Session) -> list[Delivery]:
+    found = [one for incident in incidents.recent(session) for one in deliveries.of_incident(session, incident.id)]
+    return sorted(found, key=lambda one: one.id)
+
+
+def told(project: Project) -> list[tuple[Action, str]]:
     with project.store.read() as session:
-        return [message.payload["text"] for message in outbox.unsent(session)]
+        return [(one.action, str(one.status)) for one in messages(session)]
 
 
-def test_a_start_and_an_end_are_announced_once_each(project: Project) -> None:
+def all_alerts(project: Project) -> tuple[Alert, ...]:
+    with project.store.read() as session:
+        return tuple(a for i in incidents.recent(session) for a in alerts.of_incident(session, i.id))
+
+
+def test_a_start_and_an_end_are_told_once_each(project: Project) -> None:
     hours(project, "mb")
-    assert announced(project) == ["started"]
-    assert announced(project, NOW + MINUTE) == []
+    assert look(project) == 1
+    assert look(project, NOW + MINUTE) == 0
 
     hours(project, "mbbmm")
-    assert announced(project) == ["ended"]
-    assert announced(project, NOW + MINUTE) == []
+    assert look(project, NOW + 2 * MINUTE) == 1
+    assert look(project, NOW + 3 * MINUTE) == 0
+    assert told(project) == [(Action.TRIGGER, "sent"), (Action.RESOLVE, "sent")]
 
 
-def test_a_breach_that_came_and_went_is_announced_twice(project: Project) -> None:
-    hours(project, "mbmm")
+def test_the_message_holds_the_facts_of_its_moment(project: Project) -> None:
+    store(project, course("mbb", slice="intent=buy", model="ranker"), START, START + 3 * HOUR)
+    look(project)
 
-    assert announced(project) == ["started", "ended"]
+    with project.store.read() as session:
+        [message] = messages(session)
+    facts = message.facts
+    assert (facts.slo, facts.model, facts.severity) == ("score_range", "ranker", Severity.EMERGENCY)
+    assert (facts.since, facts.slices, facts.measured) == (START + HOUR, 1, 1)
+    assert (facts.worst[0].slice, facts.worst[0].finding.value) == ("intent=buy", 0.5)
+    assert facts.promise.startswith("at most 40 %")
+    assert facts.first_action
+    assert any(command.startswith("calslo alerts ack") for command in facts.answers)
 
 
-def test_announcements_say_what_where_when_and_how_bad(project: Project) -> None:
-    store(project, course("mbbmm", slice="intent=buy", model="ranker"), START, START + 5 * HOUR)
-    announced(project)
-
-    started, ended = texts(project)
-    assert started.startswith("Breach of score_range for intent=buy (ranker) since 2026-03-07 01:00 UTC: ")
-    assert "ended 2026-03-07 03:00 UTC after 2 h 00 min; peak 0.5 against 0.4" in ended
-
-
-def test_a_breach_that_later_data_takes_back_is_retracted_once(project: Project) -> None:
+def test_a_breach_that_later_data_takes_back_ends_its_incident(project: Project) -> None:
     hours(project, "mmB")
-    assert announced(project) == ["started"]
+    look(project)
     hours(project, "mmm")
+    look(project, NOW + MINUTE)
 
-    assert announced(project) == ["retracted"]
-    assert announced(project, NOW + MINUTE) == []
-
-
-def test_a_breach_that_ended_before_it_was_taken_back_is_not_retracted(project: Project) -> None:
-    hours(project, "bbmm")
-    announced(project)
-    hours(project, "mmmm")
-
-    assert announced(project) == []
+    assert only(project).state is IncidentState.RESOLVED
+    assert told(project)[-1] == (Action.RESOLVE, "sent")
 
 
-def test_history_is_no_news(project: Project) -> None:
-    hours(project, "bbmm")
-
-    assert announced(project, START + 30 * DAY) == []
-
-
-def test_an_open_breach_is_news_however_long_it_lasts(project: Project) -> None:
-    hours(project, "bb")
-
-    assert announced(project, START + 30 * DAY) == ["started"]
-
-
-def test_every_slice_is_announced_by_itself(project: Project) -> None:
-    rows = [*course("mb"), *course("mb", slice="intent=buy")]
+def test_slices_of_one_promise_are_one_incident(project: Project) -> None:
+    rows = [*course("mb", slice="intent=buy"), *course("mb", slice="intent=ask")]
     store(project, rows, START, START + 2 * HOUR)
 
-    assert announced(project) == ["started", "started"]
+    assert look(project) == 1
+    assert {alert.subject.slice for alert in all_alerts(project)} == {"intent=buy", "intent=ask"}
 
 
-def test_the_number_of_new_announcements_is_returned(project: Project) -> None:
+def test_history_is_no_news_and_what_goes_on_is(project: Project) -> None:
+    hours(project, "bbmm")
+    assert look(project, START + 30 * DAY) == 0
+
     hours(project, "bbmmb")
+    assert look(project, START + 30 * DAY + MINUTE) == 1
+
+
+def test_after_a_standstill_incidents_have_the_times_at_which_they_would_have_been_seen(project: Project) -> None:
+    hours(project, "m")
+    look(project, START + HOUR)
+    hours(project, "mbbbmm")
+    look(project, START + DAY)
+
+    incident = only(project)
+    assert incident.opened_at == START + 2 * HOUR
+    assert incident.resolved_at == START + 6 * HOUR
+    # Nobody is woken for what is over.
+    assert told(project) == [(Action.TRIGGER, "superseded")]
+
+
+def test_a_history_is_played_with_its_own_times_and_once(project: Project) -> None:
+    hours(project, "mbbbmmmmbmm")
     track_breaches(project)
 
-    assert advance_alerts(project, now=NOW) == 3
-    assert advance_alerts(project, now=NOW) == 0
+    assert replay_alerts(project, since=START, now=NOW) == 8
+    assert replay_alerts(project, since=START, now=NOW) == 0
+    with project.store.read() as session:
+        found = messages(session)
+    sent = [(one.action, one.ordered_at - START) for one in found if one.action is not Action.DIGEST]
+    # An emergency that goes on is told again each hour.
+    assert len(found) - len(sent) == 4
+    assert sent == [
+        (Action.TRIGGER, 2 * HOUR),
+        (Action.RESOLVE, 6 * HOUR),
+        (Action.TRIGGER, 9 * HOUR),
+        (Action.RESOLVE, 11 * HOUR),
+    ]
+
+
+def test_an_alert_of_a_retired_slo_ends_with_that_reason(
+    project: Project, tmp_path: Path, open_at: OpenProject
+) -> None:
+    hours(project, "mb")
+    look(project)
+    fewer = open_at(tmp_path, slo_section("disable: [score_range]\n"))
+
+    advance_alerts(fewer, now=NOW + MINUTE)
+
+    assert only(project).reason == "SLO score_range is retired"
+    assert [alert.state for alert in all_alerts(project)] == [AlertState.RESOLVED]
+
+
+def test_every_change_is_on_record_and_the_record_verifies(project: Project) -> None:
+    hours(project, "mb")
+    look(project)
+    hours(project, "mbmm")
+    look(project, NOW + MINUTE)
+
+    with project.store.read() as session:
+        kinds = [logged.event.kind for logged in alert_events.of_incident(session, only(project).id)]
+        verified = alert_events.verify(session)
+    assert kinds == ["opened", "escalation began", "notified", "left", "resolved"]
+    assert (verified.broken_id, verified.events) == (None, 5)

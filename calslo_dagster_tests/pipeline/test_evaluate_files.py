@@ -51,6 +51,20 @@ def test_the_exit_code_tells_the_worst(found: Evaluation, code: int) -> None:
     assert exit_code(found) == code
 
 
+def test_a_copy_of_a_file_counts_once_and_is_told(tmp_path: Path) -> None:
+    """Also without prediction ids, by which copies of rows would be found."""
+    path = write(tmp_path / "log/a.parquet", events([START, START + HOUR], prediction_id=None))
+    (tmp_path / "log/b.parquet").write_bytes(path.read_bytes())
+
+    found = evaluation(tmp_path / "log")
+
+    assert found.copies == (
+        f'{tmp_path}/log/b.parquet: holds the same as "a.parquet", so it is counted once; remove one of them',
+    )
+    assert (by_slice(found)["*"].events, found.rows, found.rejected) == (2, 4, {"duplicates": 2})
+    assert (found.errors, exit_code(found)) == ((), 0)
+
+
 def test_files_say_what_the_pipeline_says(project: Project, tmp_path: Path) -> None:
     path = write(tmp_path / "log/a.parquet", traffic(hours=3).log)
     aggregate(project, [START.date()])

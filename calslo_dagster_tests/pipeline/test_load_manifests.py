@@ -127,8 +127,13 @@ def test_a_file_that_is_no_list_of_manifests_is_named(tmp_path: Path, text: str)
 
 
 def test_a_missing_file_is_named(with_manifests: Project, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=re.escape(str(tmp_path / "manifests.json"))):
+    where = re.escape(f"manifests[0]: {tmp_path / 'manifests.json'}: there is no such file; write its path")
+
+    with pytest.raises(SettingsError, match=rf"calslo\.yaml:\d+: {where}") as refused:
         load_manifests(with_manifests)
+
+    # A run shows its innermost cause.
+    assert (refused.value.__cause__, refused.value.__context__) == (None, None)
 
 
 def test_the_demo_brings_its_own_manifests_once_it_has_begun(tmp_path: Path, open_at: OpenProject) -> None:

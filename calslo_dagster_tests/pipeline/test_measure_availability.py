@@ -32,7 +32,7 @@ def everything(project: Project, as_of: datetime, days: int = WEEK_DAYS) -> Avai
 def test_nothing_is_available_before_the_first_event(project: Project) -> None:
     report = measure_availability(project, now=START)
 
-    assert (report.rows, report.measured) == ((), 0)
+    assert (report.rows, report.total, report.measured) == ((), 0, 0)
 
 
 def test_windows_are_counted_by_what_they_say(project: Project) -> None:

@@ -8,7 +8,7 @@ import pytest
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.slo.model import Verdict
 from calslo_dagster.slo.windows import DAY
-from calslo_dagster.store import breaches, measurements, outbox
+from calslo_dagster.store import alerts, breaches, incidents, measurements
 from calslo_dagster_tests.logs import (
     HOUR,
     LATER,
@@ -69,9 +69,7 @@ def test_following_a_log_minute_by_minute_changes_nothing(tmp_path: Path, open_a
     assert finish(followed, tmp_path / "followed", log) == finish(at_once, tmp_path / "at once", log)
 
 
-def test_a_breach_is_announced_once_while_its_windows_fill_up(
-    tmp_path: Path, open_at: OpenProject, log: Traffic
-) -> None:
+def test_a_breach_is_one_alert_while_its_windows_fill_up(tmp_path: Path, open_at: OpenProject, log: Traffic) -> None:
     """It opens in a window that is not over, goes on over several, and ends when two final ones are good."""
     project = open_at(tmp_path, LATENCY)
 
@@ -80,9 +78,9 @@ def test_a_breach_is_announced_once_while_its_windows_fill_up(
         evaluate(project, [now.date()], now)
 
     with project.store.read() as session:
-        messages = outbox.unsent(session)
-    told = [m.kind for m in messages if m.payload["breach"]["slice"] == "*"]
-    assert told == ["started", "ended"]
+        found = [one for one in incidents.recent(session) if one.labels["kind"] == "breach"]
+        members = [a for one in found for a in alerts.of_incident(session, one.id) if a.subject.slice == "*"]
+    assert [(alert.episode, alert.is_open) for alert in members] == [(1, False)]
 
 
 def test_provisional_windows_are_replaced_and_final_ones_stay(

@@ -4,11 +4,13 @@ import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from calslo_dagster.pipeline.advance_alerts import advance_alerts
+from calslo_dagster.pipeline.deliver_outbox import deliver_outbox
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.prune_history import prune_history
+from calslo_dagster.pipeline.track_breaches import track_breaches
 from calslo_dagster.slo.windows import DAY
-from calslo_dagster.store import measurements, outbox
-from calslo_dagster.store.outbox import NewMessage
+from calslo_dagster.store import deliveries, incidents, measurements
 from calslo_dagster_tests.logs import HOUR, START, aggregate, evaluate, events, facts, of_day, write
 from calslo_dagster_tests.pipeline.conftest import OpenProject
 from calslo_dagster_tests.pipeline.courses import SLO, hours
@@ -51,15 +53,20 @@ def test_availability_and_health_past_their_time_go(tmp_path: Path, open_at: Ope
     assert set(again.values()) == {0}
 
 
-def test_messages_that_were_sent_go_and_others_wait(tmp_path: Path, open_at: OpenProject) -> None:
+def test_messages_of_what_is_over_go_and_those_of_what_goes_on_stay(tmp_path: Path, open_at: OpenProject) -> None:
     project = open_at(tmp_path, extra=RETENTION)
-    with project.store.write() as session:
-        outbox.add(session, [NewMessage(key, "started", {"text": key}, START) for key in ("sent", "unsent")])
-        outbox.mark_sent(session, outbox.unsent(session)[0].id, at=START)
+    for letters, at in (("mb", START), ("mbmm", START + HOUR)):
+        hours(project, letters)
+        track_breaches(project)
+        advance_alerts(project, now=at + DAY)
+        deliver_outbox(project, clock=lambda at=at: at + DAY)  # type: ignore[misc]
+        before = prune_history(project, now=START + 8 * DAY)["messages_deleted"]
 
-    assert prune_history(project, now=START + 11 * DAY)["messages_deleted"] == 1
+    assert before == 0
+    assert prune_history(project, now=START + 20 * DAY)["messages_deleted"] == 2
     with project.store.read() as session:
-        assert outbox.keys(session) == {"unsent"}
+        [incident] = incidents.recent(session)
+        assert deliveries.of_incident(session, incident.id) == ()
 
 
 def test_files_of_replaced_partials_go_after_a_day(project: Project, tmp_path: Path) -> None:

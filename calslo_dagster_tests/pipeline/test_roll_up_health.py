@@ -65,7 +65,18 @@ def test_nobody_remembers_a_slice_that_was_not_measured_for_long(project: Projec
 
 
 def test_a_project_without_measurements_is_unknown(project: Project) -> None:
-    assert roll_up_health(project, now=NOW).overall.word is Word.UNKNOWN
+    overall = roll_up_health(project, now=NOW).overall
+
+    assert (overall.word, overall.reason) == (Word.UNKNOWN, "Nothing has been measured yet.")
+
+
+def test_a_log_of_the_past_says_until_when_it_was_measured(project: Project) -> None:
+    hours(project, "mm")
+
+    overall = roll_up_health(project, now=START + 30 * DAY).overall
+
+    assert overall.word is Word.UNKNOWN
+    assert overall.reason == "Nothing was measured recently; measurements end at 2026-03-07 02:00 UTC."
 
 
 def test_health_is_rolled_up_by_slice_slo_and_model(project: Project) -> None:

@@ -1,0 +1,186 @@
+"""Gather what a message may say about an incident, at the moment when the message is ordered."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Final
+
+from sqlalchemy.orm import Session
+
+from calslo_dagster.alerting.escalation import next_words
+from calslo_dagster.alerting.facts import Facts, Link, Member
+from calslo_dagster.alerting.model import Alert, AlertState, Escalation, Incident, Kind, Order
+from calslo_dagster.pipeline.project import Project
+from calslo_dagster.slo.limits import promise
+from calslo_dagster.slo.model import EVERYTHING, SLO
+from calslo_dagster.slo.windows import spoken
+from calslo_dagster.store import alerts, availability, manifests, measurements
+from calslo_dagster.store.availability import AvailabilityRow
+
+MOST_WORST: Final = 10
+# A new calibrator version so long before a breach is worth a look.
+RECENT: Final = timedelta(days=3)
+# What an SLI rests on that comes late, so that its figures may still change.
+LABEL: Final = "label"
+# What our own troubles are called, by the kind of component.
+_TITLES: Final = {
+    "evaluation": "SLOs are not being evaluated",
+    "job": "A job of calslo fails",
+    "delivery": "A channel takes no messages",
+}
+
+
+@dataclass
+class FactBook:
+    """What all incidents of one moment share; each part is read when first asked for."""
+
+    session: Session
+    project: Project
+    now: datetime
+    judged: Mapping[str, int] = field(default_factory=dict)
+    members: dict[str, tuple[Alert, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def slos(self) -> Mapping[str, SLO]:
+        """The SLOs by name."""
+        return {slo.name: slo for slo in self.project.registry}
+
+    @cached_property
+    def budgets(self) -> Mapping[tuple[str, str], AvailabilityRow]:
+        """The newest availability over the longest period, by SLO and slice."""
+        days = max(period.days for period in self.project.settings.availability.periods)
+        return {(r.slo, r.slice): r for r in availability.latest(self.session, period_days=days)}
+
+    def facts(self, incident: Incident, order: Order, escalation: Escalation | None) -> Facts:
+        """Return the facts of the incident, as it was just written, for this message."""
+        members, slo = self._members(incident.id), self.slos.get(incident.labels["slo"])
+        firing = [alert for alert in members if alert.state is AlertState.FIRING]
+        shown = sorted(firing or members, key=_harm, reverse=True)
+        return Facts(
+            **_identity(incident),
+            **_of_slo(slo, incident, shown),
+            since=min((alert.since for alert in shown), default=incident.opened_at),
+            at=order.not_before,
+            direction=_direction(shown),
+            slices=len(shown),
+            measured=self.judged.get(incident.labels["slo"], 0),
+            worst=tuple(_member(alert) for alert in shown[:MOST_WORST]),
+            peak=max((_member(a) for a in members), key=lambda m: m.finding.excess, default=None),
+            budget=self._budget(slo, shown),
+            changes=tuple(self._changes(incident.labels["model"], shown)),
+            cautions=tuple(self._cautions(slo, shown)),
+            why=order.reason,
+            next_step=next_words(escalation) if incident.is_open else "",
+            answers=_answers(incident),
+            links=self._links(incident, slo),
+        )
+
+    def _members(self, incident_id: str) -> tuple[Alert, ...]:
+        """Return all alerts that the incident ever had; its messages of one moment share them."""
+        if incident_id not in self.members:
+            self.members[incident_id] = alerts.of_incident(self.session, incident_id)
+        return self.members[incident_id]
+
+    def _budget(self, slo: SLO | None, shown: Sequence[Alert]) -> str:
+        row = self.budgets.get((slo.name, shown[0].subject.slice)) if slo and shown else None
+        if row is None or row.budget.consumed is None:
+            return ""
+        burns = ", ".join(f"{b['long_rate']:.3g} times as fast as it lasts ({b['tier']})" for b in row.burn)
+        left = f"{row.budget.left} of {row.budget.allowed} bad windows left in {row.period_days} days"
+        return left + (f"; it burns {burns}" if burns else "")
+
+    def _changes(self, model: str, shown: Sequence[Alert]) -> Iterable[str]:
+        """Yield the calibrators that were fitted shortly before it began, the newest first."""
+        if not shown:
+            return
+        since = min(alert.since for alert in shown)
+        slices = {alert.subject.slice for alert in shown} | {EVERYTHING}
+        ours = [m for m in manifests.every(self.session) if model in (m.model, EVERYTHING)]
+        fitted = [m for m in ours if m.fitted_at and m.slice in slices]
+        recent = [m for m in fitted if m.fitted_at and since - RECENT <= m.fitted_at <= since]
+        for manifest in sorted(recent, key=lambda m: (m.fitted_at or since, m.slice), reverse=True)[:3]:
+            before = since - (manifest.fitted_at or since)
+            yield f"calibrator {manifest.version} of {manifest.slice} was fitted {spoken(before)} before it began"
+
+    def _cautions(self, slo: SLO | None, shown: Sequence[Alert]) -> Iterable[str]:
+        if slo is None or not shown or LABEL not in slo.needs:
+            return
+        rows = {row.slice: row for row in measurements.last_rows(self.session, slo.name, until=self.now)}
+        row = rows.get(shown[0].subject.slice)
+        if row is None or not row.events:
+            return
+        if not row.is_final:
+            yield "the last window is not over, so its figures will still move"
+
+    def _links(self, incident: Incident, slo: SLO | None) -> tuple[Link, ...]:
+        base = self.project.settings.dashboard_url
+        found = []
+        if slo and slo.runbook.startswith(("http://", "https://")):
+            found.append(Link("Runbook", slo.runbook))
+        if base:
+            found.append(Link("Incident", f"{base}/alerts/{incident.id}"))
+        return tuple(found)
+
+
+def _identity(incident: Incident) -> dict[str, Any]:
+    """Return what the incident itself says."""
+    return {
+        "incident_id": incident.id,
+        "episode": incident.episode,
+        **{name: incident.labels[name] for name in ("kind", "slo", "model", "environment")},
+        "severity": incident.severity,
+        "opened_at": incident.opened_at,
+        "resolved_at": incident.resolved_at,
+        "acked_by": incident.acked_by or "",
+        "reason": incident.reason,
+        "flaps": incident.flaps,
+    }
+
+
+def _of_slo(slo: SLO | None, incident: Incident, shown: Sequence[Alert]) -> dict[str, Any]:
+    """Return what the promise says; nothing but a title for what is none."""
+    name, kind = incident.labels["slo"], Kind(incident.labels["kind"])
+    if slo is None:
+        return {"title": _TITLES.get(name.partition(":")[0], name)}
+    return {
+        "title": slo.title,
+        "promise": _promise(kind, slo, shown),
+        "unit": "times" if kind is Kind.BURN else slo.unit,
+        "owner": slo.owner,
+        "first_action": slo.runbook if kind is Kind.BREACH else "",
+    }
+
+
+def _harm(alert: Alert) -> tuple[float, float]:
+    return alert.finding.harm, alert.finding.excess
+
+
+def _member(alert: Alert) -> Member:
+    return Member(alert.subject.slice, alert.since, alert.finding, alert.severity)
+
+
+def _promise(kind: Kind, slo: SLO, shown: Sequence[Alert]) -> str:
+    if not shown:
+        return ""
+    if kind is Kind.BURN:
+        return f"the budget of {slo.target:.4g} lasts its period"
+    limit = shown[0].finding.limit
+    said = promise(slo.objective.operator, slo.objective.limit if limit is None else limit, slo.unit)
+    return f"{said} over {spoken(slo.window)}"
+
+
+def _direction(shown: Sequence[Alert]) -> str:
+    reason = shown[0].finding.reason.lower() if shown and shown[0].subject.kind is Kind.BREACH else ""
+    return next((word for word in ("over-confident", "under-confident") if word in reason), "")
+
+
+def _answers(incident: Incident) -> tuple[str, ...]:
+    if not incident.is_open:
+        return (f"calslo alerts show {incident.id}",)
+    matcher = f'slo="{incident.labels["slo"]}"'
+    return (
+        f"calslo alerts ack {incident.id}",
+        f"calslo silence add '{matcher}' --for 2h --reason ...",
+        f"calslo alerts show {incident.id}",
+    )

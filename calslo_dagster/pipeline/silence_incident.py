@@ -1,0 +1,30 @@
+"""Silence what an incident is about, as a button in chat does."""
+
+from datetime import datetime, timedelta
+
+from calslo_dagster.alerting.matchers import Matcher, Operator
+from calslo_dagster.alerting.silences import Silence
+from calslo_dagster.pipeline.project import Project
+from calslo_dagster.pipeline.respond_to_alerts import find
+from calslo_dagster.pipeline.silence_alerts import add_silence
+
+_NAMED = ("kind", "slo", "model", "environment")
+
+
+def silence_incident(project: Project, incident_id: str, *, by: str, lasts: timedelta, now: datetime) -> str:
+    """Silence every slice of the incident for so long; return in a sentence what was done."""
+    with project.store.read() as session:
+        incident = find(session, incident_id)
+    named = [(name, incident.labels[name]) for name in _NAMED if incident.labels.get(name)]
+    matchers = [str(Matcher(name, Operator.IS, value)) for name, value in named]
+    draft = Silence(
+        id="",
+        matchers=(),
+        starts_at=now,
+        ends_at=now + lasts,
+        reason=f"silenced from chat, incident {incident.id}",
+        author=by,
+        created_at=now,
+    )
+    added, _ = add_silence(project, draft, matchers, now=now, source="slack")
+    return f"silence {added.id} holds until {added.ends_at:%Y-%m-%d %H:%M} UTC"
