@@ -1,0 +1,1 @@
+"""Tests of the web side, against a real server on loopback."""
