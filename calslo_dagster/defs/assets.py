@@ -6,11 +6,13 @@ from typing import Final
 import dagster as dg
 
 from calslo_dagster.defs import checks, metadata
-from calslo_dagster.defs.jobs import INCREMENTAL
+from calslo_dagster.defs.jobs import INCREMENTAL, WRITERS
 from calslo_dagster.defs.partitions import days_of, weeks_of
 from calslo_dagster.defs.resources import LazyProject
 from calslo_dagster.pipeline.aggregate_snapshots import aggregate_days
+from calslo_dagster.pipeline.inspect_snapshots import inspect_snapshots
 from calslo_dagster.pipeline.measure_availability import measure_availability
+from calslo_dagster.pipeline.read_standing import breached_slices, read_course, read_standing
 from calslo_dagster.pipeline.report_drift import report_drift
 from calslo_dagster.pipeline.roll_up_health import roll_up_health
 from calslo_dagster.pipeline.tabulate_calibration import tabulate_calibration
@@ -40,6 +42,7 @@ def snapshots(days: Days) -> dg.AssetsDefinition:
         group_name="snapshots",
         partitions_def=days,
         backfill_policy=ONE_RUN,
+        pool=WRITERS,
         check_specs=checks.SNAPSHOT_CHECKS,
         owners=OWNERS,
         kinds={"duckdb", "parquet"},
@@ -49,15 +52,15 @@ def snapshots(days: Days) -> dg.AssetsDefinition:
         ),
     )
     def calibration_snapshots(context: dg.AssetExecutionContext, project: Project) -> dg.MaterializeResult:
-        report = aggregate_days(
-            project.open(), list(days_of(context)), now=project.now(), recompute=not is_incremental(context)
-        )
-        return dg.MaterializeResult(metadata=metadata.of_snapshots(report), check_results=checks.of_snapshots(report))
+        opened, days, again = project.open(), list(days_of(context)), not is_incremental(context)
+        report = aggregate_days(opened, days, now=project.now(), recompute=again, on_day=project.on_day)
+        found = checks.of_snapshots(inspect_snapshots(opened, report))
+        return dg.MaterializeResult(metadata=metadata.of_snapshots(report), check_results=found)
 
     return calibration_snapshots
 
 
-def measurements(slo: SLO, days: Days, weeks: Weeks) -> dg.AssetsDefinition:
+def measurements(slo: SLO, days: Days, weeks: Weeks, dashboard_url: str | None = None) -> dg.AssetsDefinition:
     """Return the asset of one SLO's measurements."""
     is_weekly = slo.cadence is Cadence.WEEKLY
     partitions = weeks if is_weekly else days
@@ -67,22 +70,24 @@ def measurements(slo: SLO, days: Days, weeks: Weeks) -> dg.AssetsDefinition:
         group_name="slo",
         partitions_def=partitions,
         backfill_policy=ONE_RUN,
+        pool=WRITERS,
         deps=[_on_snapshots()],
-        check_specs=checks.measurement_checks(slo),
         owners=[slo.owner] if slo.owner else OWNERS,
         kinds={"python", "sql"},
         tags={"calslo/cadence": str(slo.cadence)},
-        metadata=metadata.of_definition(slo),
+        metadata=metadata.of_definition(slo, dashboard_url),
         description=f"{slo.title}. {slo.description}",
     )
     def slo_measurements(context: dg.AssetExecutionContext, project: Project) -> dg.MaterializeResult:
-        request = Request(slo.name, project.now(), context.run.run_id, recompute=not is_incremental(context))
+        opened, now = project.open(), project.now()
+        request = Request(slo.name, now, context.run.run_id, recompute=not is_incremental(context))
         if is_weekly:
-            report = measure_weeks(project.open(), request, list(weeks_of(context)))
+            report = measure_weeks(opened, request, list(weeks_of(context)))
         else:
-            report = measure_days(project.open(), request, list(days_of(context)))
-        shown = metadata.of_measurements(report, [slo], project.settings.dashboard_url)
-        return dg.MaterializeResult(metadata=shown, check_results=checks.of_measurements(report))
+            report = measure_days(opened, request, list(days_of(context)))
+        last = report.latest or read_standing(opened, slo, now=now).rows
+        course = read_course(opened, slo, until=max((row.window_end for row in report.latest), default=None))
+        return dg.MaterializeResult(metadata=metadata.of_measurements(report, slo, last, course))
 
     return slo_measurements
 
@@ -94,6 +99,7 @@ def drift_report(weeks: Weeks) -> dg.AssetsDefinition:
         group_name="drift",
         partitions_def=weeks,
         backfill_policy=ONE_RUN,
+        pool=WRITERS,
         deps=[_on_snapshots()],
         owners=OWNERS,
         kinds={"python", "sql"},
@@ -113,14 +119,16 @@ def calibration_tables(days: Days) -> dg.AssetsDefinition:
         group_name="reports",
         partitions_def=days,
         backfill_policy=ONE_RUN,
+        pool=WRITERS,
         deps=[SNAPSHOTS],
         owners=OWNERS,
         kinds={"python"},
         description="Bin by bin, what was claimed and what happened; slices that left what was fitted come first.",
     )
     def calibration_tables(context: dg.AssetExecutionContext, project: Project) -> dg.MaterializeResult:
-        tables = tabulate_calibration(project.open(), list(days_of(context)))
-        return dg.MaterializeResult(metadata=metadata.of_tables(tables))
+        opened, days = project.open(), list(days_of(context))
+        shown = metadata.of_tables(tabulate_calibration(opened, days), breached_slices(opened, days))
+        return dg.MaterializeResult(metadata=shown)
 
     return calibration_tables
 
@@ -151,7 +159,12 @@ def summary(
 ) -> Callable[[Callable[..., dg.MaterializeResult]], dg.AssetsDefinition]:
     """Return the decorator of an unpartitioned asset that summarises others."""
     return dg.asset(
-        deps=deps, description=description, group_name="reliability", owners=OWNERS, kinds={"python", "sql"}
+        deps=deps,
+        description=description,
+        group_name="reliability",
+        pool=WRITERS,
+        owners=OWNERS,
+        kinds={"python", "sql"},
     )
 
 

@@ -1,22 +1,25 @@
-"""Asset checks: reported from inside the asset, so that a check costs no step of its own."""
+"""Asset checks: those on snapshots are reported from inside the asset, those on SLOs by one step after all of them."""
 
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 import dagster as dg
 
-from calslo_dagster.pipeline.aggregate_snapshots import SnapshotReport
-from calslo_dagster.pipeline.inspect_snapshots import Finding, findings
-from calslo_dagster.pipeline.take_measurements import MeasurementReport
-from calslo_dagster.slo.model import SLO, Verdict
+from calslo_dagster.defs.jobs import JUDGED, WRITERS
+from calslo_dagster.defs.resources import LazyProject
+from calslo_dagster.pipeline.inspect_snapshots import Finding
+from calslo_dagster.pipeline.read_standing import Standing, read_standing
+from calslo_dagster.slo.model import SLO
 
+Project = dg.ResourceParam[LazyProject]
 SNAPSHOTS: Final = "calibration_snapshots"
 # Name to what it says; only the first is blocking, because measurements without any readable input would lie.
 _SNAPSHOT_CHECKS: Final = {
     "schema": "Every file or table could be read with the columns and types that the settings name.",
     "score_range": "Scores are numbers in [0, 1].",
     "freshness": "The newest event is as recent as events are allowed to be late.",
-    "volume": "A finished day holds between half and twice the events of the median of the week before.",
-    "label_lag": "Labels arrive for at least half the share of events that had one in the week before.",
+    "volume": "The newest complete hours of each log hold 0.6 to 1.7 times the rows of the same hours on other days.",
+    "label_lag": "Of the newest events that should have their labels by now, at least 0.6 times the usual share has.",
     "coverage": "Every finished hour holds events.",
 }
 SNAPSHOT_CHECKS: Final = [
@@ -25,9 +28,9 @@ SNAPSHOT_CHECKS: Final = [
 ]
 
 
-def of_snapshots(report: SnapshotReport) -> list[dg.AssetCheckResult]:
+def of_snapshots(found: Iterable[Finding]) -> list[dg.AssetCheckResult]:
     """Return the result of every check on snapshots."""
-    return [_result(finding) for finding in findings(report)]
+    return [_result(finding) for finding in found]
 
 
 def _result(finding: Finding) -> dg.AssetCheckResult:
@@ -40,24 +43,52 @@ def _result(finding: Finding) -> dg.AssetCheckResult:
     )
 
 
-def measurement_checks(slo: SLO) -> list[dg.AssetCheckSpec]:
-    """Return the checks on the measurements of an SLO."""
-    key = dg.AssetKey(["slo", slo.name])
+def objective_checks(slos: Sequence[SLO]) -> list[dg.AssetCheckSpec]:
+    """Return the checks on the measurements of every SLO; they are judged after the breaches have been folded."""
+    says = ("No slice is breached, and something is known: {}.", "It could be computed in every slice: {}.")
     return [
-        dg.AssetCheckSpec("objective", asset=key, description=f"No slice breaches it in the last window: {slo.title}."),
-        dg.AssetCheckSpec("no_errors", asset=key, description="The indicator computed without an error everywhere."),
+        dg.AssetCheckSpec(
+            name,
+            asset=dg.AssetKey(["slo", slo.name]),
+            additional_deps=["breaches"],
+            description=text.format(slo.title),
+        )
+        for slo in slos
+        for name, text in zip(JUDGED, says, strict=True)
     ]
 
 
-def of_measurements(report: MeasurementReport) -> list[dg.AssetCheckResult]:
-    """Return whether the last window met the objective everywhere, and whether anything failed to compute."""
-    breached = [row.slice for row in report.latest if row.verdict is Verdict.BREACHED]
-    broken = sorted({row.reason for row in report.latest if row.verdict is Verdict.ERROR})
-    return [
-        _warning("objective", not breached, breached=len(breached), slices=", ".join(breached[:10])),
-        _warning("no_errors", not broken, errors="; ".join(broken[:3])),
-    ]
+def objectives(slos: Sequence[SLO]) -> dg.AssetChecksDefinition:
+    """Return the one step that judges every SLO by all that is stored: a run may have had nothing to measure."""
+
+    @dg.multi_asset_check(
+        name="objectives",
+        specs=objective_checks(slos),
+        can_subset=True,
+        pool=WRITERS,
+        description="Whether each promise is kept now, and whether each could be computed.",
+    )
+    def objectives(context: dg.AssetCheckExecutionContext, project: Project) -> Iterable[dg.AssetCheckResult]:
+        chosen = sorted(context.selected_asset_check_keys)
+        names = {key.asset_key.path[-1] for key in chosen}
+        opened, now = project.open(), project.now()
+        standings = {slo.name: read_standing(opened, slo, now=now) for slo in slos if slo.name in names}
+        yield from (of_standing(key, standings[key.asset_key.path[-1]]) for key in chosen)
+
+    return objectives
 
 
-def _warning(name: str, passed: bool, **metadata: Any) -> dg.AssetCheckResult:  # noqa: FBT001 - it is the result itself
-    return dg.AssetCheckResult(check_name=name, passed=passed, severity=dg.AssetCheckSeverity.WARN, metadata=metadata)
+def of_standing(key: dg.AssetCheckKey, standing: Standing) -> dg.AssetCheckResult:
+    """Return the result of one of the two checks; a breach is worse than not knowing."""
+    if key.name == JUDGED[0]:
+        passed, says = standing.is_met, standing.says
+    else:
+        passed, says = not standing.errors, "; ".join(standing.errors[:3]) or "computed without an error"
+    return dg.AssetCheckResult(
+        asset_key=key.asset_key,
+        check_name=key.name,
+        passed=passed,
+        severity=dg.AssetCheckSeverity.ERROR if standing.breached else dg.AssetCheckSeverity.WARN,
+        description=says,
+        metadata={"breached": len(standing.breached), "judged": standing.judged, "unknown": standing.unknown},
+    )

@@ -24,30 +24,39 @@ WEEKLY_HISTORY_JOB: Final = "weekly_history_job"
 SUMMARIES_JOB: Final = "summaries_job"
 MAINTENANCE_JOB: Final = "maintenance_job"
 
-# Runs that write the state take turns; dagster.yaml limits this tag.
+# Runs that write the state take turns: dagster.yaml allows one at a time whose steps are in this pool, however it was
+# started. An instance that was set up before the pool was knows the tag of our jobs only.
+WRITERS: Final = "calslo_writers"
 WRITES: Final = {"calslo/writes": "state"}
 # Only what changed is computed again; without this tag a partition is recomputed from the log.
 INCREMENTAL: Final = "calslo/incremental"
 # Dagster's own key: a killed run would otherwise look busy for ever.
 MAX_RUNTIME: Final = "dagster/max_runtime"
+# Dagster's own key: neither the minute nor a person waits until all that came late has been caught up with.
+LATER: Final = {"dagster/priority": "-1"}
 
 SUMMARIES: Final = ("breaches", "availability", "health")
+# The checks of every SLO.
+JUDGED: Final = ("objective", "no_errors")
 
 
 def asset_jobs(slos: Iterable[SLO]) -> list[AssetJob]:
     """Return every job that materializes assets, each in one process: a process per step costs a minute."""
+    slos = list(slos)
     by_cadence = {cadence: [_key(s) for s in slos if s.cadence is cadence] for cadence in Cadence}
     summaries = dg.AssetSelection.assets(*SUMMARIES)
+    # How SLOs stand now is judged once the summaries are up to date, not after each part of the past.
+    judged = dg.AssetSelection.checks(*(dg.AssetCheckKey(_key(s), name) for s in slos for name in JUDGED))
     daily = dg.AssetSelection.assets("calibration_snapshots", "calibration_tables", *by_cadence[Cadence.MINUTE])
     weekly = dg.AssetSelection.assets("weekly_drift_report", *by_cadence[Cadence.WEEKLY])
     hasty, patient = {INCREMENTAL: "true", MAX_RUNTIME: "300"}, {MAX_RUNTIME: "1800"}
     return [
         _job(MINUTE_JOB, "Measure what came in since the last minute.", daily | summaries, **hasty),
-        _job(CATCH_UP_JOB, "Bring one day up to date with late data.", daily | summaries, **hasty),
-        _job(WEEKLY_JOB, "Compare the week that ended with the last.", weekly | summaries, **patient),
-        _job(HISTORY_JOB, "Recompute a range of days from the log.", daily),
-        _job(WEEKLY_HISTORY_JOB, "Recompute a range of weeks.", weekly),
-        _job(SUMMARIES_JOB, "Bring breaches, availability and health up to date.", summaries),
+        _job(CATCH_UP_JOB, "Bring one day up to date with late data.", daily | summaries, **hasty, **LATER),
+        _job(WEEKLY_JOB, "Compare the week that ended with the last.", weekly | summaries, **patient, **LATER),
+        _job(HISTORY_JOB, "Recompute a range of days from the log.", daily - judged),
+        _job(WEEKLY_HISTORY_JOB, "Recompute a range of weeks.", weekly - judged),
+        _job(SUMMARIES_JOB, "Bring breaches, availability and health up to date.", summaries | judged),
     ]
 
 
@@ -65,7 +74,10 @@ def _job(name: str, description: str, selection: dg.AssetSelection, **tags: str)
     )
 
 
-@dg.op(description="Merge the hours of closed days, roll old panes up, and drop what retention no longer keeps.")
+@dg.op(
+    pool=WRITERS,
+    description="Merge the hours of closed days, roll old panes up, and drop what retention no longer keeps.",
+)
 def tidy_snapshots(context: dg.OpExecutionContext, project: dg.ResourceParam[LazyProject]) -> None:
     """Compact and prune our own files and rows."""
     opened, now = project.open(), project.now()
@@ -74,6 +86,7 @@ def tidy_snapshots(context: dg.OpExecutionContext, project: dg.ResourceParam[Laz
 
 @dg.op(
     ins={"after": dg.In(dg.Nothing)},
+    pool=WRITERS,
     description="Delete old Dagster runs, never the one that holds a partition's latest materialization.",
 )
 def prune_runs(context: dg.OpExecutionContext, project: dg.ResourceParam[LazyProject]) -> None:

@@ -1,6 +1,6 @@
 """What a person sees beside a materialization: counts, a worst-first table, a sparkline, links."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import dagster as dg
@@ -17,30 +17,43 @@ from calslo_dagster.reporting.drift import drift_markdown, movers
 from calslo_dagster.reporting.tables import bins_markdown, markdown, measurements_markdown, sparkline, worst_first
 from calslo_dagster.slo.health import HealthReport
 from calslo_dagster.slo.limits import promise
-from calslo_dagster.slo.model import EVERYTHING, SLO, Verdict
+from calslo_dagster.slo.model import EVERYTHING, SLO, Measurement, Verdict
 from calslo_dagster.slo.windows import spoken
 from calslo_dagster.store.availability import AvailabilityRow as Stored
 
 Metadata = Mapping[str, Any]
 MOST_ROWS: Final = 25
+# A table takes about 1.5 kB.
+MOST_TABLES: Final = 16
+WORST_TABLES: Final = 3
 
 
-def of_definition(slo: SLO) -> Metadata:
+def of_definition(slo: SLO, dashboard_url: str | None) -> Metadata:
     """Return what the asset of an SLO promises and what to do when it is breached."""
+    link = {"dashboard": dg.MetadataValue.url(f"{dashboard_url.rstrip('/')}/slos/{slo.name}")} if dashboard_url else {}
     return {
-        "objective": promise(slo.objective.operator, slo.objective.limit, slo.unit),
+        "objective": _objective(slo),
         "window": spoken(slo.window),
         "target": float(slo.target),
         "min_events": int(slo.min_events),
         "needs": ", ".join(sorted(slo.needs)) or "nothing beyond time and score",
         "runbook": dg.MetadataValue.md(slo.runbook),
+        **link,
     }
+
+
+def _objective(slo: SLO) -> str:
+    """Return the promise in words; a computed limit is told as such, with the one that it never undercuts."""
+    goal = slo.objective
+    words = promise(goal.operator, goal.limit, slo.unit)
+    return f"{words}, or a limit computed for each window if that is wider" if goal.computed else words
 
 
 def of_snapshots(report: SnapshotReport) -> Metadata:
     """Return the counts of the days, and the trouble with their input."""
     totals = {name: sum(day.count(name) for day in report.days) for name in ("rows", "events", "labeled", "labels")}
-    trouble = [*report.errors, *(f"{unit} is gone; what was counted of it stays" for unit in report.gone)]
+    gone = (f"{unit} is gone; what was counted of it stays" for unit in report.gone)
+    trouble = [*report.errors, *report.uncounted, *report.copies, *gone]
     per_day = [
         (str(d.day), f"{d.count('events'):,}", f"{d.count('labeled') + d.count('labels'):,}") for d in report.days
     ]
@@ -57,20 +70,18 @@ def of_snapshots(report: SnapshotReport) -> Metadata:
     }
 
 
-def of_measurements(report: MeasurementReport, slos: Sequence[SLO], dashboard_url: str | None) -> Metadata:
-    """Return verdict counts, the worst slices of the last window, and the course of the whole."""
+def of_measurements(
+    report: MeasurementReport, slo: SLO, last: Iterable[Measurement], course: Sequence[float]
+) -> Metadata:
+    """Return what the run measured, and how the SLO stands: the worst slices last, and the course of all traffic."""
     counts = {f"verdict_{verdict}": report.verdicts.get(verdict, 0) for verdict in Verdict}
-    worst = worst_first(report.latest, slos)[:MOST_ROWS]
-    link = (
-        {"dashboard": dg.MetadataValue.url(f"{dashboard_url.rstrip('/')}/slos/{report.slo}")} if dashboard_url else {}
-    )
+    worst = worst_first(last, [slo])[:MOST_ROWS]
     return {
         "dagster/row_count": report.rows,
         "windows": report.windows,
         **counts,
         "worst_first": dg.MetadataValue.md(measurements_markdown(worst)),
-        "course_of_all_traffic": sparkline(report.history),
-        **link,
+        "course_of_all_traffic": sparkline(course),
     }
 
 
@@ -85,18 +96,24 @@ def of_drift(report: DriftReport) -> Metadata:
     }
 
 
-def of_tables(tables: Sequence[CalibrationTable]) -> Metadata:
-    """Return the slices with their mismatches, and the bins of the first one and of all traffic."""
+def of_tables(tables: Sequence[CalibrationTable], breached: Sequence[str]) -> Metadata:
+    """Return the slices with their mismatches, and the bins of all traffic, of breached slices, and of the worst ones.
+
+    `breached` slices come in this order. What a minute writes stays, so the number of tables is bounded.
+    """
     foreign, unsupported = sum(t.mismatch.foreign for t in tables), sum(t.unsupported for t in tables)
     header = ("slice", "foreign mask", "bins without support", "bins off their interval")
     lines = [(t.slice, f"{t.mismatch.foreign:,}", str(t.unsupported), str(t.inconsistent)) for t in tables]
-    shown = {t.slice: t for t in [*tables[:1], *(t for t in tables if t.slice == EVERYTHING)]}
+    by_name = {t.slice: t for t in tables}
+    wanted = dict.fromkeys((EVERYTHING, *breached, *(t.slice for t in tables[:WORST_TABLES])))
+    shown = [by_name[name] for name in wanted if name in by_name][:MOST_TABLES]
     return {
         "dagster/row_count": sum(len(t.bins) for t in tables),
         "events_of_a_foreign_mask": foreign,
         "bins_without_support": unsupported,
         "slices": dg.MetadataValue.md(markdown(header, lines[:MOST_ROWS])),
-        **{f"bins of {name}": dg.MetadataValue.md(bins_markdown(t.bins)) for name, t in shown.items()},
+        **{f"bins of {t.slice}": dg.MetadataValue.md(bins_markdown(t.bins)) for t in shown},
+        "other_slices": dg.MetadataValue.md("`calslo table --slice NAME` prints the table of any slice."),
     }
 
 
@@ -116,7 +133,7 @@ def of_availability(report: AvailabilityReport) -> Metadata:
     """Return availability, the least budget first."""
     shown = sorted(map(_shown, report.rows), key=lambda row: row.budget.left_at_worst)
     return {
-        "dagster/row_count": len(report.rows),
+        "dagster/row_count": report.total,
         "measured": report.measured,
         "availability": dg.MetadataValue.md(availability_markdown(shown[:MOST_ROWS])),
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from calslo_dagster.pipeline.project import Project, open_project
 from calslo_dagster.settings import Settings
@@ -16,11 +16,13 @@ def _wall_clock() -> datetime:
 class LazyProject:
     """Opens the state store at first use, because definitions are also loaded where no database is reachable.
 
-    `now` is the clock of every stage; tests and the demo set their own.
+    `now` is the clock of every stage; tests and the demo set their own. `on_day` is called for each day whose snapshots
+    are there, once for each log.
     """
 
     settings: Settings
     now: Callable[[], datetime] = _wall_clock
+    on_day: Callable[[date], None] | None = None
     _opened: Project | None = field(default=None, repr=False)
 
     def open(self) -> Project:

@@ -6,21 +6,15 @@ from typing import Final
 import dagster as dg
 
 from calslo_dagster.defs.jobs import MAINTENANCE_JOB, MINUTE_JOB, WEEKLY_JOB
+from calslo_dagster.defs.orphans import UNFINISHED, fail_orphans
 
-BUSY: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 # Bounded, so that a run that a crash left STARTED cannot block the schedule for ever.
 LOOK_BACK: Final = timedelta(minutes=10)
 
 
 def busy_run(instance: dg.DagsterInstance, job: str, now: datetime) -> str | None:
     """Return the id of a run of the job that still works, created at most ten minutes ago."""
-    found = instance.get_runs(dg.RunsFilter(job_name=job, statuses=BUSY, created_after=now - LOOK_BACK), limit=1)
+    found = instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED, created_after=now - LOOK_BACK), limit=1)
     return found[0].run_id if found else None
 
 
@@ -33,7 +27,8 @@ def busy_run(instance: dg.DagsterInstance, job: str, now: datetime) -> str | Non
     description="Measure today; skipped, with the reason, while the last minute still works.",
 )
 def every_minute(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Request a run for today's partition."""
+    """Request a run for today's partition; what a killed command left behind must not hold it up."""
+    fail_orphans(context.instance)
     tick = context.scheduled_execution_time
     busy = busy_run(context.instance, MINUTE_JOB, tick)
     if busy:

@@ -4,7 +4,9 @@ Alerts leave by an outbox that plain sensors empty: a plain sensor that raises t
 sensor that raises has lost its event for good.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any, Final
 
 import dagster as dg
@@ -14,35 +16,67 @@ from calslo_dagster.defs.resources import LazyProject
 from calslo_dagster.pipeline.advance_alerts import advance_alerts
 from calslo_dagster.pipeline.deliver_outbox import deliver_outbox
 from calslo_dagster.pipeline.find_stale_days import Late, find_stale_days, stale_weeks
-from calslo_dagster.pipeline.watch_ourselves import note_failed_run, watch_freshness
+from calslo_dagster.pipeline.report_silences import report_silences
+from calslo_dagster.pipeline.send_heartbeat import send_heartbeat
+from calslo_dagster.pipeline.watch_ourselves import (
+    failed_jobs,
+    note_failed_run,
+    note_jobs_that_work,
+    watch_freshness,
+    watch_outbox,
+)
 
 Project = dg.ResourceParam[LazyProject]
 RUNNING: Final = dg.DefaultSensorStatus.RUNNING
+PARTITION: Final = "dagster/partition"
+# A run that failed is requested so often again, and only while it is news.
+MOST_TIMES: Final = 3
+AGAIN_WITHIN: Final = timedelta(days=2)
+MOST_RUNS: Final = 200
 
 
 @dg.sensor(
     name="alerts",
     minimum_interval_seconds=10,
     default_status=RUNNING,
-    description="Announce each breach start and end once.",
+    description="Bring alerts up to date, escalate, and send what is due.",
 )
 def alerts(context: dg.SensorEvaluationContext, project: Project) -> dg.SkipReason:
-    """Write what is due into the outbox, then empty it."""
-    opened, now = project.open(), project.now()
-    queued = advance_alerts(opened, now=now)
-    sent = deliver_outbox(opened, now=now)
-    return dg.SkipReason(f"{queued} announcements queued, {sent} sent")
+    """Decide, then empty the outbox; the next tick makes good what this one is cut short in."""
+    opened = project.open()
+    late = watch_outbox(opened, now=project.now())
+    ordered = advance_alerts(opened, now=project.now()) + report_silences(opened, now=project.now())
+    tally = deliver_outbox(opened, clock=project.now)
+    waits = f"; late: {', '.join(late)}" if late else ""
+    return dg.SkipReason(f"{ordered} messages ordered; {tally}{waits}")
 
 
-def _catch_up(project: LazyProject, late: Late) -> dg.SensorResult | dg.SkipReason:
+def _catch_up(project: LazyProject, late: Late, again: Sequence[dg.RunRequest] = ()) -> dg.SensorResult | dg.SkipReason:
     stale, now = find_stale_days(project.open(), late, now=project.now()), project.now()
-    if not stale:
+    if not stale and not again:
         return dg.SkipReason(f"no day waits for late {late}")
     wanted = [(CATCH_UP_JOB, day) for day in stale]
     # Runs that write take turns in the order of their requests, so the weeks see their days brought up to date.
     wanted += [(WEEKLY_JOB, week) for week in stale_weeks(stale, now.date())]
     requests = [dg.RunRequest(o.run_key, partition_key=o.day.isoformat(), job_name=job) for job, o in wanted]
-    return dg.SensorResult(run_requests=requests)
+    return dg.SensorResult(run_requests=[*again, *requests])
+
+
+def _failed_before(instance: dg.DagsterInstance, job: str, now: datetime) -> list[dg.RunRequest]:
+    """Return the partitions whose last run failed, to be run again, each a few times at most.
+
+    A run that was cut short may have left snapshots that are up to date and measurements that are not.
+    """
+    recent = dg.RunsFilter(job_name=job, created_after=now - AGAIN_WITHIN)
+    runs: dict[str, list[dg.DagsterRun]] = {}
+    for record in instance.get_run_records(filters=recent, limit=MOST_RUNS):
+        runs.setdefault(record.dagster_run.tags.get(PARTITION, ""), []).append(record.dagster_run)
+    wanted = []
+    for partition, newest_first in runs.items():
+        failed = list(takewhile(lambda run: run.status is dg.DagsterRunStatus.FAILURE, newest_first))
+        if partition and 0 < len(failed) <= MOST_TIMES:
+            wanted.append(dg.RunRequest(f"again:{failed[0].run_id}", partition_key=partition, job_name=job))
+    return wanted
 
 
 def catch_up_sensors(jobs: Sequence[AssetJob]) -> list[dg.SensorDefinition]:
@@ -55,7 +89,10 @@ def catch_up_sensors(jobs: Sequence[AssetJob]) -> list[dg.SensorDefinition]:
         **looking,
     )
     def new_files(context: dg.SensorEvaluationContext, project: Project) -> dg.SensorResult | dg.SkipReason:
-        return _catch_up(project, Late.EVENTS)
+        failed = [
+            one for job in (CATCH_UP_JOB, WEEKLY_JOB) for one in _failed_before(context.instance, job, project.now())
+        ]
+        return _catch_up(project, Late.EVENTS, failed)
 
     @dg.sensor(
         name="late_labels",
@@ -72,11 +109,24 @@ def catch_up_sensors(jobs: Sequence[AssetJob]) -> list[dg.SensorDefinition]:
     name="watchdog",
     minimum_interval_seconds=60,
     default_status=RUNNING,
-    description="Raise an alert when measurements have gone stale although schedules should run.",
+    description="Raise an alert when measurements have gone stale, and end those of jobs that work again.",
 )
 def watchdog(context: dg.SensorEvaluationContext, project: Project) -> dg.SkipReason:
-    """Compare the newest evaluation with the clock."""
-    return dg.SkipReason(watch_freshness(project.open(), now=project.now()))
+    """Compare the newest evaluation with the clock, and see which jobs that failed work again."""
+    opened = project.open()
+    note_jobs_that_work(opened, _recovered(context.instance, failed_jobs(opened)))
+    seen = watch_freshness(opened, now=project.now())
+    return dg.SkipReason(f"{seen}; {send_heartbeat(opened, now=project.now())}")
+
+
+def _recovered(instance: dg.DagsterInstance, failed: Mapping[str, datetime]) -> list[str]:
+    """Return the jobs of which a run has succeeded since they failed."""
+    found = []
+    for job, since in failed.items():
+        wanted = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=since)
+        if instance.get_run_records(filters=wanted, limit=1):
+            found.append(job)
+    return found
 
 
 @dg.run_failure_sensor(
@@ -86,7 +136,7 @@ def watchdog(context: dg.SensorEvaluationContext, project: Project) -> dg.SkipRe
     description="Queue an alert for each failed run of our own jobs.",
 )
 def failed_runs(context: dg.RunFailureSensorContext, project: Project) -> None:
-    """Write into the outbox only; whatever is raised here would lose the alert."""
+    """Write into the store only; whatever is raised here would lose the alert."""
     run = context.dagster_run
     note_failed_run(
         project.open(),

@@ -1,5 +1,7 @@
 """Everything that Dagster sees: assets with their lineage, checks and words, jobs, schedules and sensors."""
 
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -7,14 +9,15 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.instance.config import PoolGranularity
 
 from calslo_dagster.defs.build import build_defs
-from calslo_dagster.defs.jobs import HISTORY_JOB, MAINTENANCE_JOB, MINUTE_JOB, SUMMARIES_JOB, WEEKLY_JOB
-from calslo_dagster.defs.launch import Days, History, instance, instance_config, run_history
+from calslo_dagster.defs.jobs import HISTORY_JOB, MAINTENANCE_JOB, MINUTE_JOB, SUMMARIES_JOB, WEEKLY_JOB, WRITERS
+from calslo_dagster.defs.launch import Days, History, Reached, instance, instance_config, prepare, run_history
 from calslo_dagster.defs.resources import LazyProject
 from calslo_dagster.defs.run_history import delete_old_runs
 from calslo_dagster.settings import Settings, load_settings
-from calslo_dagster.store import breaches, measurements, outbox
+from calslo_dagster.store import breaches, measurements, troubles
 
 ROOT = Path(__file__).parents[2]
 BUILT_IN = {
@@ -84,6 +87,42 @@ def test_a_users_slo_gets_an_asset_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "calslo.yaml").write_text(yaml.safe_dump({"slos": {"define": [entry]}}), encoding="utf-8")
 
     assert "slo/mean_gap" in specs(build_defs(load_settings(tmp_path / "calslo.yaml")))
+
+
+def test_single_assets_run_in_one_process_and_every_step_that_writes_is_in_the_pool(settings: Settings) -> None:
+    defs = build_defs(settings)
+    repository = defs.get_repository_def()
+
+    for job in repository.get_all_jobs():
+        assert job.executor_def.name == "in_process", job.name
+        for node in job.nodes:
+            assert isinstance(node.definition, dg.OpDefinition)
+            assert node.definition.pool == WRITERS, node.name
+    assert repository.has_implicit_global_asset_job_def()
+
+
+def test_a_run_of_single_assets_counts_as_one_that_writes(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever starts it, here `dagster asset materialize`, the runs that wait in the queue wait for it too."""
+    assert settings.file
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    monkeypatch.setenv("CALSLO_CONFIG", str(settings.file))
+    prepare(settings.home)
+    dagster = Path(sys.executable).with_name("dagster")
+    selected = ["--select", "calibration_snapshots", "--partition", "2026-03-03"]
+    command = [str(dagster), "asset", "materialize", *selected, "-m", "calslo_dagster.definitions"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    with instance(settings.home) as found:
+        [run] = found.get_runs()
+        rule = found.get_concurrency_config().pool_config
+    assert run.run_op_concurrency is not None
+    assert run.run_op_concurrency.all_pools == {WRITERS}
+    assert "Executing steps in process" in done.stderr
+    assert (rule.pool_granularity, rule.default_pool_limit) == (PoolGranularity.RUN, 1)
 
 
 def run_minute(project: LazyProject, found: dg.DagsterInstance, day: str) -> dg.ExecuteInProcessResult:
@@ -208,8 +247,8 @@ def test_breaches_are_announced_once_by_the_sensor(project: LazyProject) -> None
     with dg.instance_for_test() as found:
         first, second = look(project, "alerts", found), look(project, "alerts", found)
 
-    assert first.skip_message == "1 announcements queued, 1 sent"
-    assert second.skip_message == "0 announcements queued, 0 sent"
+    assert first.skip_message == "1 messages ordered; 1 sent"
+    assert second.skip_message == "0 messages ordered; nothing to send"
     assert len(opened.settings.alert_log.read_text(encoding="utf-8").splitlines()) == 1
 
 
@@ -260,8 +299,9 @@ def test_a_failed_run_of_ours_is_an_alert(project: LazyProject) -> None:
         defs.resolve_sensor_def("failed_runs")(context)
 
     with project.open().store.read() as session:
-        [message] = outbox.unsent(session)
-    assert message.payload["text"].startswith(f"Run {result.run_id} of failing failed")
+        [trouble] = troubles.open_ones(session)
+    assert trouble.component == "job:failing"
+    assert trouble.reason.startswith(f"Run {result.run_id} of failing failed")
 
 
 def test_pruning_keeps_the_run_behind_the_latest_materialization_of_each_partition(project: LazyProject) -> None:
@@ -296,6 +336,21 @@ def test_history_runs_days_then_weeks_then_summaries(project: LazyProject, monke
     with instance(later.settings.home) as found:
         names = [run.job_name for run_id in run_ids if (run := found.get_run_by_id(run_id))]
     assert names == [HISTORY_JOB, HISTORY_JOB, "weekly_history_job", SUMMARIES_JOB]
+
+
+def test_progress_counts_days_of_snapshots_and_the_other_stages(
+    project: LazyProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    told: list[Reached] = []
+
+    run_history(project, History(Days(date(2026, 3, 2), date(2026, 3, 3)), size=2), told.append)
+
+    snapshots = [one.stage for one in told if one.stage.startswith("calibration_snapshots")]
+    assert snapshots == ["calibration_snapshots of 2026-03-02", "calibration_snapshots of 2026-03-03"]
+    assert {"slo/ece_bound", "calibration_tables", "breaches", "health"} <= {one.stage for one in told}
+    assert (told[0].done, {one.total for one in told}) == (0, {told[-1].done})
+    assert [one.done for one in told] == sorted(one.done for one in told)
 
 
 def test_a_range_rests_on_the_weeks_it_touches_and_the_one_compared_with_the_last() -> None:

@@ -1,16 +1,16 @@
-"""The schedules run by themselves: a real daemon and webserver on loopback, until three ticks have left verdicts."""
+"""`calslo dev` on an empty folder: schedules run until three ticks have left verdicts, and runs take turns."""
 
 import json
-import os
 import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import psutil
 import pytest
 import yaml
 
-from calslo_dagster.defs.launch import instance_config, write_workspace
+from calslo_dagster_tests.cli.running import clean_environ, script_path
 
 SETTINGS = {"home": ".", "demo": {"events_per_day": 2_000}, "sources": [{"name": "demo", "kind": "demo"}]}
 TICKS = 3
@@ -30,44 +30,35 @@ TICK_STATES = """{repositoriesOrError {... on RepositoryConnection {nodes {sched
     {status ticks(limit: 10) {status error {message}}}} sensors {name sensorState
     {status ticks(limit: 10) {status error {message}}}}}}}}"""
 
+MATERIALIZE = """mutation {launchRun(executionParams: {selector: {repositoryLocationName: "calslo",
+    repositoryName: "__repository__", pipelineName: "__ASSET_JOB", assetSelection: [{path: ["%s"]}]},
+    runConfigData: "{}", executionMetadata: {tags: [{key: "dagster/partition", value: "%s"}]}})
+    {__typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}"""
+
 
 @contextmanager
-def started(home: Path, port: int) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Run daemon and webserver; at the end they and all that they started are gone."""
-    folder = home / "dagster"
-    folder.mkdir()
-    (folder / "dagster.yaml").write_text(yaml.safe_dump(instance_config(folder)), encoding="utf-8")
-    workspace = write_workspace(folder)
-    # Two processes that both find no tables create them at once, and one of them ends with "table already exists".
-    dg.DagsterInstance.from_config(str(folder)).dispose()
-    environment = os.environ | {"DAGSTER_HOME": str(folder), "CALSLO_CONFIG": str(home / "calslo.yaml")}
-    bin_folder = Path(sys.executable).parent
-    commands = [
-        [str(bin_folder / "dagster-daemon"), "run", "-w", str(workspace)],
-        [str(bin_folder / "dagster-webserver"), "-h", "127.0.0.1", "-p", str(port), "-w", str(workspace)],
-    ]
+def started(home: Path, port: int) -> "Iterator[subprocess.Popen[bytes]]":
+    """Run `calslo dev`; at the end it and all that it started are gone."""
+    command = [str(script_path()), "dev", "--config", str(home / "calslo.yaml"), "--port", str(port)]
     with (home / "output.log").open("wb") as log:
-        processes = [
-            subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True)
-            for command in commands
-        ]
+        process = subprocess.Popen(
+            command, cwd=home, env=clean_environ(), stdout=log, stderr=log, start_new_session=True
+        )
         try:
-            yield processes
+            yield process
         finally:
-            stop(processes)
+            stop(process)
 
 
-def stop(processes: list[subprocess.Popen[bytes]]) -> None:
-    """End the processes as a person would, with Ctrl-C, then whatever is left of their sessions."""
-    family = [child for one in processes for child in psutil.Process(one.pid).children(recursive=True)]
-    for one in processes:
-        one.send_signal(signal.SIGINT)
-    for one in processes:
-        try:
-            one.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            one.kill()
-            one.wait()
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """End the process as a person would, with Ctrl-C, then whatever is left of its session."""
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
     _, alive = psutil.wait_procs(family, timeout=30)
     for child in alive:
         child.kill()
@@ -111,16 +102,30 @@ def succeeded(port: int) -> list[dict[str, Any]]:
     return [r for r in scheduled if r["status"] == "SUCCESS"]
 
 
-@pytest.mark.timeout(480)
+def materialized(port: int, asset: str, day: str) -> str:
+    """Press the button of the UI that materializes one partition of one asset; return the id of the run."""
+    answer = asked(port, MATERIALIZE % (asset, day))["launchRun"]
+    assert answer["__typename"] == "LaunchRunSuccess", answer
+    return str(answer["run"]["runId"])
+
+
+def spans(found: dg.DagsterInstance) -> list[tuple[float, float]]:
+    """Return when each run that writes began and ended, in order."""
+    records = [record for record in found.get_run_records() if record.start_time and record.end_time]
+    return sorted((record.start_time or 0.0, record.end_time or 0.0) for record in records)
+
+
+@pytest.mark.timeout(720)
 def test_three_minutes_pass_and_verdicts_appear(tmp_path: Path) -> None:
     (tmp_path / "calslo.yaml").write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")
     port = free_port()
 
-    with started(tmp_path, port) as processes:
-        nodes = eventually(lambda: asked(port, ASSETS)["assetNodes"], within_seconds=120)
+    with started(tmp_path, port) as process:
+        nodes = eventually(lambda: asked(port, ASSETS)["assetNodes"], within_seconds=150)
+        eventually(lambda: len(succeeded(port)) >= 1, within_seconds=150)
+        pressed = materialized(port, "calibration_snapshots", f"{datetime.now(UTC):%Y-%m-%d}")
         eventually(lambda: len(succeeded(port)) >= TICKS, within_seconds=330)
         [repository] = asked(port, TICK_STATES)["repositoriesOrError"]["nodes"]
-        pids = [one.pid for one in processes]
 
     groups = {"/".join(node["assetKey"]["path"]): node["groupName"] for node in nodes}
     assert {name for name, group in groups.items() if group == "slo"} == {
@@ -134,5 +139,12 @@ def test_three_minutes_pass_and_verdicts_appear(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "calslo.db") as store:
         measured = {name for (name,) in store.execute("SELECT DISTINCT slo FROM measurements")}
     assert {"ece_bound", "clamp_activation", "merged_bins", "p99_latency", "score_range"} <= measured
-    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    with dg.DagsterInstance.from_config(str(tmp_path / "dagster")) as found:
+        run, times = found.get_run_by_id(pressed), spans(found)
+        told = [entry.user_message for entry in found.all_logs(pressed)]
+    assert run is not None
+    assert (run.job_name, run.status) == ("__ASSET_JOB", dg.DagsterRunStatus.SUCCESS)
+    assert any(message.startswith("Executing steps in process") for message in told)
+    assert [later for (_, end), later in pairwise(times) if later[0] < end] == []
+    assert not psutil.pid_exists(process.pid)
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or [])]
