@@ -1,7 +1,7 @@
 """`calslo backfill`: recompute a range of days from the log, through Dagster."""
 
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from calslo_dagster.defs.resources import LazyProject
 
 BAD_INPUT: Final = 2
+# The shell's 128 + signal.
+INTERRUPTED: Final = 130
 
 
 @click.command()
@@ -25,7 +27,7 @@ def backfill(first: datetime, last: datetime, **options: Any) -> None:
     """Recompute snapshots and measurements of a range of days from the log, then its weeks and all summaries.
 
     Safe to run again and to interrupt: a run replaces whole partitions, and running it again gives the same tables.
-    Exit code: 0 done, 2 bad usage, settings or input; files that can be read are counted even then.
+    Exit code: 0 done, 2 bad usage, settings or input; files that can be read are counted even then. 130 interrupted.
 
     \b
     Example: calslo backfill --from 2026-03-01 --to 2026-03-31
@@ -40,12 +42,15 @@ def backfill(first: datetime, last: datetime, **options: Any) -> None:
     project = LazyProject(settings)
     try:
         runs = play(project, History(Days(start, end), options["days_per_run"], options["backwards"]))
+    except KeyboardInterrupt:
+        click.echo("calslo: interrupted; what was stored stays, and the same command may be run again", err=True)
+        sys.exit(INTERRUPTED)
     except CalsloError:
         # The run says that a check failed; which files are behind it is what helps.
         _tell_unreadable(project)
         raise
     click.echo(f"{_days(start, end)} recomputed in {len(runs)} runs.")
-    sys.exit(BAD_INPUT if _tell_unreadable(project) else 0)
+    sys.exit(BAD_INPUT if _tell_unreadable(project) + _tell_uncounted(project, start, end) else 0)
 
 
 def _check(start: date, end: date, history_start: date) -> None:
@@ -78,3 +83,14 @@ def _tell_unreadable(project: "LazyProject") -> int:
     for error in broken:
         click.echo(f"calslo: {error}", err=True)
     return len(broken)
+
+
+def _tell_uncounted(project: "LazyProject", first: date, last: date) -> int:
+    """Say which files are copies of others, and which rows could not be counted; return on how many days there are."""
+    from calslo_dagster.pipeline.tell_input import tell_copies, tell_uncounted  # noqa: PLC0415 - keeps --help fast
+
+    opened = project.open()
+    uncounted = tell_uncounted(opened, [first + timedelta(days=n) for n in range((last - first).days + 1)])
+    for sentence in [*tell_copies(opened), *uncounted]:
+        click.echo(f"calslo: {sentence}", err=True)
+    return len(uncounted)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -9,8 +10,12 @@ import click
 
 if TYPE_CHECKING:
     from calslo_dagster.settings import Settings
+    from calslo_dagster.settings.document import Mistake
 
 MISTAKEN: Final = 2
+# Sections that the SLOs are judged by, and those that the snapshots are made by.
+_PROMISES_NEED: Final = frozenset({"burn", "evaluation_step", "latency_limit_us"})
+_SPEC_NEEDS: Final = frozenset({"slices", "clamp", "latency_limit_us"})
 _file = click.option("--config", type=click.Path(path_type=Path), help="Settings file; ./calslo.yaml unless told.")
 
 
@@ -28,7 +33,8 @@ def config() -> None:
 def check(config: Path | None) -> None:
     """Print every mistake in the settings, each with file, line and key, and exit with 2; without one, what was found.
 
-    Loads your own SLOs too. A secret that is not set on this machine is told and is no mistake.
+    Loads your own SLOs and reads the manifests too. A secret that is not set on this machine is told and is no
+    mistake; neither is a constant of the ECE bound that noise alone breaks, which is warned of.
 
     \b
     Example: calslo config check --config deploy/calslo.yaml
@@ -37,8 +43,8 @@ def check(config: Path | None) -> None:
 
     draft = draft_settings(config)
     mistakes = [str(mistake) for mistake in draft.mistakes]
-    if not draft.broken & {"slos", "exclusions", "burn", "slices"}:
-        mistakes += _wrong_promises(draft.settings)
+    mistakes += _wrong_promises(draft.settings, draft.broken)
+    mistakes += _wrong_manifests(draft.settings)
     for mistake in mistakes:
         click.echo(mistake, err=True)
     if mistakes:
@@ -47,17 +53,38 @@ def check(config: Path | None) -> None:
     _tell(draft.settings)
 
 
-def _wrong_promises(settings: "Settings") -> list[str]:
+def _wrong_promises(settings: "Settings", broken: frozenset[str]) -> list[str]:
+    """Return what is wrong with section `slos`; a check that needs a section which is itself broken does not run."""
     from calslo_dagster.errors import CalsloError  # noqa: PLC0415 - keeps --help fast
     from calslo_dagster.plugins import load_registry  # noqa: PLC0415 - keeps --help fast
 
     found = list[str]()
-    for part in (type(settings).aggregate_spec, load_registry):
+    parts: list[tuple[Callable[[Settings], object], frozenset[str]]]
+    parts = [(lambda given: given.aggregate_spec(), _SPEC_NEEDS), (load_registry, _PROMISES_NEED)]
+    for part in (part for part, needed in parts if not needed & broken):
         try:
             part(settings)
         except CalsloError as error:
             found += str(error).splitlines()
     return found
+
+
+def _wrong_manifests(settings: "Settings") -> list[str]:
+    if not settings.manifests:
+        return []
+    from calslo_dagster.pipeline.load_manifests import manifest_mistakes  # noqa: PLC0415 - brings the state store
+
+    return list(map(str, manifest_mistakes(settings)))
+
+
+def _doubts(settings: "Settings") -> "Iterator[Mistake]":
+    from calslo_dagster.settings.checks import doubts  # noqa: PLC0415 - keeps --help fast
+
+    yield from doubts(settings)
+    if settings.manifests:
+        from calslo_dagster.pipeline.load_manifests import manifest_doubts  # noqa: PLC0415 - brings the state store
+
+        yield from manifest_doubts(settings)
 
 
 def _tell(settings: "Settings") -> None:
@@ -67,12 +94,14 @@ def _tell(settings: "Settings") -> None:
     slos = load_registry(settings)
     click.echo(f"settings  {settings.file or 'no file, all defaults'}")
     click.echo(f"home      {settings.home}")
-    click.echo(f"store     {settings.stated_store_url.text}")
+    click.echo(f"store     {settings.stated_store_url.text.replace('{home}', settings.home.as_posix())}")
     click.echo(f"sources   {', '.join(f'{source.name} ({source.kind})' for source in settings.logs)}")
     click.echo(f"slices    {', '.join(settings.slices.columns) or 'none'}")
     click.echo(f"SLOs      {', '.join(slos.names)}")
     for note in settings.missing_secrets():
         click.echo(f"note: {note}")
+    for doubt in _doubts(settings):
+        click.echo(f"warning: {doubt}")
     click.echo("no mistakes")
 
 

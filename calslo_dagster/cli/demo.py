@@ -11,25 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 if TYPE_CHECKING:
+    from calslo_dagster.cli.demo_home import Receivers
     from calslo_dagster.settings import Settings
 
 # By Monday morning the last week is over, its labels are there and its windows are final.
 CLOCK_AFTER_END: Final = timedelta(hours=7)
 DAYS: Final = 14
 EVENTS_PER_DAY: Final = 92_000
-SETTINGS: Final = """\
-# Written by `calslo demo`. Copy it to calslo.yaml and name your own log under `sources` to go on from here.
-home: .
-history_start: {start}
-demo:
-  days: {days}
-  end: {end}
-  events_per_day: {events}
-sources:
-  - {{name: demo, kind: demo}}
-slices:
-  columns: [intent, language]
-"""
 
 
 @click.command()
@@ -43,8 +31,12 @@ slices:
     show_default=True,
     help="Folder of everything that the demo writes.",
 )
+@click.option("--slack-webhook", help="Send the alerts to this incoming webhook of Slack too.")
+@click.option("--webhook", help="Send the alerts to this address too, as JSON.")
+@click.option("--pagerduty-key", help="Send the alerts to this PagerDuty integration too.")
+@click.option("--pagerduty-url", help="Another address of PagerDuty's Events API.")
 @click.option("--serve", is_flag=True, help="Go on with the Dagster UI, daemon and running schedules.")
-def demo(days: int | None, events_per_day: int | None, home: Path, *, serve: bool) -> None:
+def demo(days: int | None, events_per_day: int | None, home: Path, *, serve: bool, **receivers: str | None) -> None:
     """Simulate a serving log with scripted incidents, run the pipeline through Dagster, and compare with the script.
 
     Playing again in the same home goes on from what is there and gives the same tables.
@@ -52,12 +44,15 @@ def demo(days: int | None, events_per_day: int | None, home: Path, *, serve: boo
     \b
     Example: calslo demo --serve
     """
+    from calslo_dagster.cli.demo_home import Receivers  # noqa: PLC0415 - keeps --help fast
     from calslo_dagster.cli.orchestrator import LazyProject  # noqa: PLC0415 - keeps --help fast
     from calslo_dagster.cli.story import tell  # noqa: PLC0415 - keeps --help fast
 
     file = home / "calslo.yaml"
     if not file.exists():
-        _write_settings(file, days or DAYS, events_per_day or EVENTS_PER_DAY)
+        _write_settings(file, days or DAYS, events_per_day or EVENTS_PER_DAY, Receivers(**receivers))
+    elif any(receivers.values()):
+        raise click.UsageError(f"{file} names the channels of this demo; add yours there, or choose another --home")
     settings = _settings_of(file)
     _check_size(file, "days", days, settings.demo.days)
     _check_size(file, "events_per_day", events_per_day, settings.demo.events_per_day)
@@ -69,13 +64,12 @@ def demo(days: int | None, events_per_day: int | None, home: Path, *, serve: boo
         _serve(settings.home, file)
 
 
-def _write_settings(file: Path, days: int, events: int) -> None:
+def _write_settings(file: Path, days: int, events: int, receivers: "Receivers") -> None:
+    from calslo_dagster.cli.demo_home import write_home  # noqa: PLC0415 - keeps --help fast
     from calslo_dagster.sources.demo.spec import latest_monday  # noqa: PLC0415 - keeps --help fast
 
-    file.parent.mkdir(parents=True, exist_ok=True)
-    end = latest_monday(datetime.now(UTC))
-    start = (end - timedelta(days=days)).date()
-    file.write_text(SETTINGS.format(start=start, days=days, end=end.date(), events=events), encoding="utf-8")
+    end = latest_monday(datetime.now(UTC)).date()
+    write_home(file, first=end - timedelta(days=days), end=end, events=events, receivers=receivers)
 
 
 def _settings_of(file: Path) -> "Settings":
@@ -99,9 +93,8 @@ def _check_size(file: Path, key: str, wanted: int | None, written: int) -> None:
 
 def _play(project: Any) -> None:
     from calslo_dagster.cli.orchestrator import Days, History, play  # noqa: PLC0415 - keeps --help fast
-    from calslo_dagster.pipeline.advance_alerts import advance_alerts  # noqa: PLC0415 - keeps --help fast
-    from calslo_dagster.pipeline.deliver_outbox import deliver_outbox  # noqa: PLC0415 - keeps --help fast
     from calslo_dagster.pipeline.feed_demo import feed_demo  # noqa: PLC0415 - keeps --help fast
+    from calslo_dagster.pipeline.replay_alerts import replay_alerts  # noqa: PLC0415 - keeps --help fast
 
     now, began = project.now(), time.monotonic()
     spec = project.settings.demo_spec(now)
@@ -111,12 +104,9 @@ def _play(project: Any) -> None:
     # A run per day leaves each day's own numbers on its partition in the UI.
     days = Days(spec.start.date(), (spec.end - timedelta(days=1)).date())
     play(project, History(days, size=1))
-    # Two weeks of announcements would bury the tables; they are in the alert log.
+    # Two weeks of messages would bury the tables; they are in the alert log.
     logging.getLogger("calslo_dagster.alerts").setLevel(logging.CRITICAL)
-    while advance_alerts(project.open(), now=now, news=timedelta(days=spec.days)) + deliver_outbox(
-        project.open(), now=now
-    ):
-        pass
+    replay_alerts(project.open(), since=spec.start, now=now)
     click.echo(f"Done in {time.monotonic() - began:.0f} s.\n")
 
 

@@ -20,12 +20,21 @@ INTERRUPTED: Final = 130
 NOBODY_READS: Final = 141
 # Name to the module that holds a click command of the same name.
 COMMANDS: Final = {
+    "alerts": "alerts",
+    "audit": "audit",
     "backfill": "backfill",
+    "channels": "channels",
     "config": "config",
     "db": "db",
     "demo": "demo",
+    "dev": "dev",
+    "dispatch": "dispatch",
     "evaluate": "evaluate",
+    "route": "route",
+    "serve": "serve",
+    "silence": "silence",
     "slos": "slos",
+    "table": "table",
 }
 
 

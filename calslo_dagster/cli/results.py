@@ -35,6 +35,7 @@ def print_results(evaluation: Evaluation, request: Request, form: str) -> None:
 def notes(evaluation: Evaluation) -> Iterator[str]:
     """Yield what must be told beside the results, whatever their form."""
     yield from evaluation.errors
+    yield from evaluation.copies
     if evaluation.whole is None:
         rejected = f", {_counts(evaluation)}" if evaluation.rejected else ""
         yield f"there is nothing to measure: no row has a usable time ({evaluation.rows:,} rows{rejected})"

@@ -1,12 +1,14 @@
 """What the demo tells at its end: the state of every promise, the breaches against the script, availability, places."""
 
 import os
+import shlex
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
 
+from calslo_dagster.cli.incidents import tell_incidents
 from calslo_dagster.cli.tables import console, narrow_wraps, print_measurements, table
 from calslo_dagster.defs.resources import LazyProject
 from calslo_dagster.pipeline.evaluate_demo import evaluate_demo
@@ -18,7 +20,7 @@ from calslo_dagster.reporting.tables import moment, percent, worst_first
 from calslo_dagster.slo.windows import spoken
 from calslo_dagster.sources.demo.scoring import Scorecard
 from calslo_dagster.sources.demo.script import Incident, Script
-from calslo_dagster.store import availability, health, outbox
+from calslo_dagster.store import availability, health
 from calslo_dagster.store.availability import AvailabilityRow
 
 
@@ -29,6 +31,7 @@ def tell(project: LazyProject, settings_file: Path) -> None:
     print_measurements(out, worst_first(measured, opened.registry), f"State on {moment(now)} UTC, worst first", 20)
     out.print()
     _tell_script(out, evaluate_demo(opened, now=now), demo_script(opened.settings, now))
+    tell_incidents(out, opened, since=opened.settings.demo_spec(now).start)
     _tell_availability(out, opened)
     out.print()
     _tell_health(out, opened)
@@ -90,10 +93,8 @@ def _row(row: AvailabilityRow) -> tuple[str, ...]:
 def _tell_health(out: Console, project: Project) -> None:
     with project.store.read() as session:
         overall = next(row.health for row in health.latest(session) if row.kind is health.Scope.OVERALL)
-        told = len(outbox.keys(session))
     score = "unknown" if overall.score is None else f"{overall.score} of 100"
-    out.print(f"Health: {overall.word}, {score}. {overall.reason}")
-    out.print(f"Alerts: {told} announcements of breach starts and ends in {project.settings.alert_log}\n")
+    out.print(f"Health: {overall.word}, {score}. {overall.reason}\n")
 
 
 def _tell_places(out: Console, project: Project, settings_file: Path) -> None:
@@ -104,6 +105,6 @@ def _tell_places(out: Console, project: Project, settings_file: Path) -> None:
         ("snapshots", str(project.partials)),
         ("state store", project.store.name),
         ("Dagster instance", os.environ.get("DAGSTER_HOME") or str(settings.home / "dagster")),
-        ("open the UI", "make dev, or calslo demo --serve"),
+        ("open the UI", f"calslo demo --home {shlex.quote(str(settings_file.parent))} --serve"),
     ]
     out.print(table("Where everything lies", ("what", "where"), places))

@@ -1,5 +1,10 @@
 """`calslo backfill` runs the pipeline through Dagster and arrives at the numbers that `calslo evaluate` finds."""
 
+import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -21,7 +26,7 @@ from calslo_dagster.store import measurements
 from calslo_dagster.store.digest import table_digest
 from calslo_dagster.store.schema import measurements as measurement_table
 from calslo_dagster_tests.cli.logs import START, Sample, sample
-from calslo_dagster_tests.cli.running import measured, run, spawn
+from calslo_dagster_tests.cli.running import CALSLO, clean_environ, measured, run, spawn, spawn_on_terminal
 
 DAYS = 2
 SETTINGS = """
@@ -151,6 +156,36 @@ def test_a_broken_file_is_told_and_the_others_are_counted(memory: Path, monkeypa
     assert done.stdout == "2026-03-02 recomputed in 3 runs.\n"
     assert done.stderr.startswith(f"calslo: {logs / 'broken.parquet'}: the Parquet footer is missing")
     assert sums_of_days(memory / "broken", 1)["*"].events > 1_000
+
+
+def test_how_far_it_is_is_shown_while_it_runs(memory: Path) -> None:
+    project_in(memory / "watched")
+    file = memory / "watched" / "calslo.yaml"
+
+    shown = spawn_on_terminal("backfill", *RANGE, "--config", file, streams="stderr", columns=120)
+
+    assert re.search(r" \d+% \S+ +\d+/\d+, 00:0\d, slo/", shown.terminal)
+    assert shown.terminal.endswith("\r")
+    assert shown.stdout.endswith("recomputed in 3 runs.\n")
+
+
+def test_an_interrupted_run_says_so_in_one_line_and_can_be_run_again(memory: Path) -> None:
+    project_in(memory / "cut")
+    file = memory / "cut" / "calslo.yaml"
+    command = [sys.executable, "-c", CALSLO, "backfill", *RANGE, "--config", str(file)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environ())
+    with instance(memory / "cut" / "state") as found:
+        while not found.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+        left = {run.status for run in found.get_runs()}
+
+    assert (process.returncode, stdout) == (130, "")
+    assert stderr == "calslo: interrupted; what was stored stays, and the same command may be run again\n"
+    assert left == {dg.DagsterRunStatus.FAILURE}
+    assert spawn("backfill", *RANGE, "--config", file).returncode == 0
 
 
 def test_a_log_that_is_not_there_fails_with_the_reason(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from calslo_dagster.cli.config import config
 from calslo_dagster_tests.settings.files import FULL, written
+from calslo_dagster_tests.settings.test_load import TOLD_AT_ONCE
 
 
 def run(*arguments: str, **environ: str) -> Result:
@@ -25,6 +26,46 @@ def test_mistakes_of_the_file_and_of_its_promises_are_told_together(tmp_path: Pa
     lines = done.stderr.splitlines()
     assert [line.removeprefix("calslo.yaml:").split(":")[0] for line in lines[:-1]] == ["1", "2", "3", "5"]
     assert lines[-1] == "calslo: 4 mistakes in the settings"
+
+
+def test_an_unknown_key_hides_no_mistake_of_a_promise(tmp_path: Path) -> None:
+    done = run("check", "--config", str(written(tmp_path, TOLD_AT_ONCE)))
+
+    assert done.stderr.count("calslo.yaml:") == 3
+    assert "slos.ece_bound.min_event: unknown key; did you mean min_events?" in done.stderr
+    assert "slos.clamp_activation.fail: the fail limit of at most 1.5 can never be missed" in done.stderr
+    assert "slos.define[0].metric: no metric is named 'briar'; did you mean 'brier'?" in done.stderr
+    assert done.stderr.endswith("calslo: 3 mistakes in the settings\n")
+
+
+def test_a_manifest_that_does_not_exist_is_a_mistake(tmp_path: Path) -> None:
+    done = run("check", "--config", str(written(tmp_path, "\nmanifests: [gone.json]\n")))
+
+    assert done.exit_code == 2
+    assert f"calslo.yaml:2: manifests[0]: {tmp_path / 'gone.json'}: there is no such file; write its" in done.stderr
+
+
+def test_constants_that_noise_alone_breaks_are_warned_of(tmp_path: Path) -> None:
+    fitted = {"manifests": [{"version": "v7", "model": "m", "c_hat": 0.42}, {"version": "v8", "model": "m"}]}
+    (tmp_path / "fit.json").write_text(json.dumps(fitted))
+    text = "manifests: [fit.json]\nslos: {ece_bound: {parameters: {c: 0.5}}}\n"
+
+    done = run("check", "--config", str(written(tmp_path, text)))
+
+    assert done.exit_code == 0
+    warned = [line for line in done.stdout.splitlines() if line.startswith("warning: ")]
+    assert "calslo.yaml:2: slos.ece_bound.parameters.c: 0.5 is so small" in warned[0]
+    assert "in more than 3 of 100 windows" in warned[0]
+    assert "calslo.yaml:1: manifests[0]: " in warned[1]
+    assert "version v7: c_hat 0.42 is so small" in warned[1]
+    assert "in more than 24 of 100 windows" in warned[1]
+    assert len(warned) == 2
+
+
+def test_the_store_is_shown_where_it_lies(tmp_path: Path) -> None:
+    done = run("check", "--config", str(written(tmp_path, "home: state\n")))
+
+    assert f"store     sqlite:///{tmp_path / 'state' / 'calslo.db'}" in done.stdout
 
 
 def test_a_module_that_does_not_load_is_a_mistake(tmp_path: Path) -> None:

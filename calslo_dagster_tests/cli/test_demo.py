@@ -26,7 +26,7 @@ sources: [{{name: demo, kind: demo}}]
 slices: {{columns: [intent, language], views: [[]]}}
 """
 # Tables that say when something was looked at, or count it up, not what was found.
-LOOKS = {"source_units", "evaluations", "audit", "outbox", "deliveries"}
+LOOKS = {"source_units", "evaluations", "heartbeats", "channel_states"}
 
 
 def quick_home(folder: Path) -> Path:
@@ -71,9 +71,11 @@ def _assert_story(shown: str, home: Path) -> None:
     assert "\x1b" not in shown
     assert all(name in shown for name in ("calibration_shift", "bad_scores", "latency_regression", "alpha_jump"))
     assert f"{home}/calslo.db" in shown
+    assert f"calslo demo --home {home} --serve" in shown
     assert "Health: " in shown
     alerts = [json.loads(line) for line in (home / "alerts.jsonl").read_text().splitlines()]
-    assert f"Alerts: {len(alerts)} announcements" in shown
+    assert f"messages: {len(alerts)} to log" in shown
+    assert {line["action"] for line in alerts} >= {"trigger", "resolve"}
 
 
 def test_the_sizes_are_written_into_the_home(tmp_path: Path) -> None:

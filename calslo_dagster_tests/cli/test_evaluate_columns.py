@@ -278,4 +278,4 @@ def test_alpha_of_the_weeks_comes_from_the_manifests_where_events_do_not_tell(tm
 def test_manifests_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     (tmp_path / "calslo.yaml").write_text("manifests: [absent.json]\n")
 
-    assert "absent.json: no manifest can be read" in refused(sample(500).write(tmp_path / "log.parquet"))
+    assert "absent.json: there is no such file" in refused(sample(500).write(tmp_path / "log.parquet"))
