@@ -5,7 +5,11 @@ CalsloError
 ├── SourceError       a log, label feed or table cannot be read as configured
 ├── SnapshotError     snapshots are missing, of another grid, or would overflow
 ├── StoreError        the state store is absent, out of date or busy
-└── PluginError       a user's SLO module or entry point does not load
+├── PluginError       a user's SLO module or entry point does not load
+├── SilenceError      a silence mutes nothing, too much, or does not exist
+├── UnknownIncident   no incident has this id
+├── Retryable         a channel did not take a message, and may later
+└── Rejected          a channel refused a message for good
 """
 
 

@@ -86,11 +86,19 @@ class Binned:
         score it is not cut: the boundary moves to its nearer end, so that equal scores share a coarse bin. Several
         distinct scores of some weight within one fine bin are cut as if they were spread evenly over it.
         """
-        cells = _Cells.of(snapshot)
+        # Several estimators begin with the same bins of one snapshot, and cutting them is most of their work.
+        key = cls, bins
+        if key not in snapshot.derived:
+            snapshot.derived[key] = cls._equal_mass(_Cells.of(snapshot), bins)
+        found: Self = snapshot.derived[key]
+        return found
+
+    @classmethod
+    def _equal_mass(cls, cells: "_Cells", bins: int) -> Self:
         if not len(cells.at):
             return cls._of(cells.at, cells.sums, np.zeros(1))
         bounds, sums = _cut(cells, bins)
-        occupied = np.flatnonzero(sums[_WEIGHT] > 0)
+        occupied = (sums[_WEIGHT] > 0).nonzero()[0]
         return cls._of(occupied, sums[:, occupied], bounds)
 
     @classmethod
@@ -189,14 +197,18 @@ def _cut(cells: _Cells, bins: int) -> tuple[Floats, Floats]:
     slope = (sums[_SCORE_LABEL] - mean * sums[_LABEL]) / (weight * np.where(is_spread, variance, 1.0))
     reach = np.sqrt(3 * np.where(is_spread, variance, 0.0))
     bend = weight * reach * share * (share - 1)
-    running = np.cumsum(cells.sums, axis=1)
-    cumulative = np.where(at > 0, running[:, at - 1], 0.0) + share * sums
-    cumulative[_SCORE] += bend
-    cumulative[_LABEL] += slope * bend
+    running = np.zeros((len(cells.sums), len(cells.at) + 1))
+    np.cumsum(cells.sums, axis=1, out=running[:, 1:])
+    # The sums before each bound; none before the first, all before the last.
+    before = np.empty((len(running), bins + 1))
+    before[:, 0], before[:, -1] = 0.0, running[:, -1]
+    before[:, 1:-1] = running[:, at] + share * sums
+    before[_SCORE, 1:-1] += bend
+    before[_LABEL, 1:-1] += slope * bend
     cut = np.where(is_spread, mean + reach * (2 * share - 1), np.where(share > 0, upper, lower))
     first, last = (bounds[cells.at[end]] for bounds, end in zip(grid.bin_bounds(), (0, -1), strict=True))
     bounds = np.concatenate([[first], np.minimum(np.maximum(cut, lower), upper), [last]])
-    return bounds, np.diff(cumulative, axis=1, prepend=0.0, append=running[:, -1:])
+    return bounds, before[:, 1:] - before[:, :-1]
 
 
 def _cells_at_bounds(cells: _Cells, bins: int) -> tuple[Ints, Floats]:

@@ -70,6 +70,7 @@ def recalibration(snapshot: Snapshot, *, level: float = LEVEL) -> Recalibration:
 def _newton(x: Floats, weight: Floats, label: Floats) -> tuple[float, float] | None:
     """Return intercept and slope, or None when the likelihood has no maximum and the steps never shrink."""
     fit = 0.0, 1.0
+    height = _log_likelihood(x, weight, label, fit)
     for _ in range(MAX_STEPS):
         q = _expit(fit[0] + fit[1] * x)
         residual = label - weight * q
@@ -79,26 +80,26 @@ def _newton(x: Floats, weight: Floats, label: Floats) -> tuple[float, float] | N
             return None
         u, v = float(residual.sum()), float(residual @ x)
         step = (c * u - b * v) / determinant, (a * v - b * u) / determinant
-        fit, shortened = _ascend((x, weight, label), fit, step)
+        fit, height, shortened = _ascend((x, weight, label), fit, step, height=height)
         if not shortened and max(map(abs, step)) < TOLERANCE * max(1.0, *map(abs, fit)):
             return fit
     return None
 
 
 def _ascend(
-    data: tuple[Floats, Floats, Floats], fit: tuple[float, float], step: tuple[float, float]
-) -> tuple[tuple[float, float], bool]:
-    """Return where the step leads, halved until it does not descend, and whether it was halved.
+    data: tuple[Floats, Floats, Floats], fit: tuple[float, float], step: tuple[float, float], *, height: float
+) -> tuple[tuple[float, float], float, bool]:
+    """Return where the step leads, halved until it does not descend, how high that is, and whether it was halved.
 
     With scores near certain the curvature at the start misleads; on a concave likelihood a shorter step is safe.
     """
-    height = _log_likelihood(*data, fit)
     enough = height - ROUNDING * (1.0 + abs(height))
     for halving in range(MAX_STEPS):
         ahead = fit[0] + step[0] / 2**halving, fit[1] + step[1] / 2**halving
-        if _log_likelihood(*data, ahead) >= enough:
-            return ahead, halving > 0
-    return fit, True
+        reached = _log_likelihood(*data, ahead)
+        if reached >= enough:
+            return ahead, reached, halving > 0
+    return fit, height, True
 
 
 def _log_likelihood(x: Floats, weight: Floats, label: Floats, fit: tuple[float, float]) -> float:

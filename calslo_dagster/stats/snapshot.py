@@ -6,7 +6,7 @@ events carry `lab`; with weight w, score s, label y: ws = sum w*s, wss = sum w*s
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,8 @@ class Snapshot:
 
     totals: shape (len(TOTAL_SUMS),); cells: shape (len(CELL_SUMS), 768), valid scores only; latency: shape
     (1200,), events per log bucket with upper bound LATENCY_GAMMA ** index microseconds; masks: (calibrator version,
-    mask id) to events; versions: calibrator version to events; is_restricted: `above` or `below` cut off a part.
+    mask id) to events; versions: calibrator version to events; is_restricted: `above` or `below` cut off a part;
+    derived: what estimators that share a step have derived from it, no part of its value.
     """
 
     totals: Ints = field(default_factory=_zeros(len(TOTAL_SUMS)))
@@ -79,6 +80,7 @@ class Snapshot:
     masks: dict[tuple[str, str], int] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     is_restricted: bool = False
+    derived: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
 
     def count(self, name: str) -> int:
         """Return the count `name` as an integer."""

@@ -82,7 +82,14 @@ def _indent(block: str) -> str:
 
 def pages() -> list[Page]:
     """Return every page that people read."""
-    folders = (ROOT, ROOT / "docs", ROOT / "docs" / "reference", ROOT / "deploy", ROOT / "benchmarks")
+    folders = (
+        ROOT,
+        ROOT / "docs",
+        ROOT / "docs" / "reference",
+        ROOT / "docs" / "runbooks",
+        ROOT / "deploy",
+        ROOT / "benchmarks",
+    )
     return [Page(path) for folder in folders for path in sorted(folder.glob("*.md"))]
 
 

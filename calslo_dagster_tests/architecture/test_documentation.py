@@ -18,6 +18,7 @@ import click
 import pytest
 import yaml
 
+from calslo_dagster import errors
 from calslo_dagster.channels import base as channel_base
 from calslo_dagster.cli.main import cli
 from calslo_dagster.cli.results import FIELDS
@@ -143,6 +144,14 @@ def test_every_error_is_described() -> None:
     text = Page(ROOT / "docs" / "operations.md").text
 
     assert [error.__name__ for error in CalsloError.__subclasses__() if f"`{error.__name__}`" not in text] == []
+
+
+def test_the_tree_of_errors_has_every_error() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "calslo_dagster").rglob("*.py")]
+    names = [name for text in sources for name in re.findall(r"^class (\w+)\(CalsloError\)", text, re.MULTILINE)]
+    told = re.findall(r"^[├└]── (\w+)", errors.__doc__ or "", re.MULTILINE)
+
+    assert sorted(told) == sorted(names)
 
 
 def test_every_environment_variable_is_described() -> None:
