@@ -212,7 +212,7 @@ from datetime import date
 first, last = map(date.fromisoformat, sys.argv[2:])
 project = LazyProject(load_settings(Path(sys.argv[1])), now=lambda: LATER)
 print("started", flush=True)
-run_history(project, History(Days(first, last), size=1))
+run_history(project, History(Days(first, last), size=2))
 """
 KILLS = 20
 
@@ -221,20 +221,36 @@ def test_a_backfill_killed_twenty_times_ends_as_one_that_was_not(
     tmp_path: Path, open_at: OpenProject, expected: Digest
 ) -> None:
     """After each kill the store holds whole days only, every file it names is there, and it can be read."""
-    project = open_at(tmp_path)
-    write(tmp_path / "log" / "all.parquet", LOG.log)
-    write(tmp_path / "labels" / "all.parquet", LOG.labels)
     chance, seen = random.Random(6), set[str]()
+    project, took = open_at(tmp_path / "killed"), seconds_undisturbed(open_at(tmp_path / "undisturbed"))
+    folder = deliver(project)
 
-    for _ in range(KILLS):
-        kill_backfill(tmp_path, after=chance.uniform(0.0, 4.0))
+    # Each comes later than the one before, so that most meet work that is done for the first time.
+    for part in range(KILLS):
+        kill_backfill(folder, after=took * (part + chance.random()) / KILLS)
         assert_whole(project)
         seen.add(facts(project))
-    finish(backfill(tmp_path))
+    finish(backfill(folder))
 
     evaluate_weeks(project, MONDAYS, NOW)
     assert digest(project) == expected
     assert len(seen) > 1
+
+
+def deliver(project: Project) -> Path:
+    """Write the whole log where the project looks for it; return the folder."""
+    folder = project.settings.home.parent
+    write(folder / "log" / "all.parquet", LOG.log)
+    write(folder / "labels" / "all.parquet", LOG.labels)
+    return folder
+
+
+def seconds_undisturbed(project: Project) -> float:
+    """Return how long a backfill takes here and now, so that the kills fall into all of it on any machine."""
+    process = backfill(deliver(project))
+    started = time.monotonic()
+    finish(process)
+    return time.monotonic() - started
 
 
 def backfill(folder: Path) -> subprocess.Popen[str]:
