@@ -18,7 +18,10 @@ from calslo_dagster.stats.snapshot import (
     CELL_SUMS,
     LATENCY_BUCKETS,
     LATENCY_GAMMA,
+    REST_SCALE,
+    RESTS,
     TOTAL_SUMS,
+    Z_SCALE,
     Snapshot,
     scale_of,
 )
@@ -151,12 +154,18 @@ def _values(good: Sequence[Event]) -> dict[str, Ints]:
         "brier2": w * b * b,
         "log_loss": w * loss,
         "log_loss2": w * loss * loss,
-        "z_num": w * (y - s) * (1.0 - 2.0 * s),
+        "z_num": w * ((y - s) * (1.0 - 2.0 * s)),
         "z_var": w * w * ((1.0 - 2.0 * s) * (1.0 - 2.0 * s) * (s * (1.0 - s))),
     }
     out = {name: _fixed(values, name) for name, values in plain.items()}
     out.update({name: _fixed(values * has, name) for name, values in labelled.items()})
+    out.update({rest: _rest(labelled[name] * has) for name, rest in RESTS.items()})
     return out
+
+
+def _rest(values: Floats) -> Ints:
+    scaled = values * Z_SCALE
+    return np.floor((scaled - np.floor(scaled + 0.5)) * REST_SCALE + 0.5).astype(np.int64)
 
 
 def _log_loss(s: Floats, y: Floats) -> Floats:

@@ -114,22 +114,23 @@ def binned(rows: str) -> str:
     """Return cleaned rows with their fine `bin`; that of an invalid score is its code, of other rejected rows null.
 
     Powers of two, `1 - s` for s >= 1/2 and products of few bits are exact, so no engine can disagree: `steps` is the
-    number of cell widths in one unit, `cell` counts them from zero, `low` is the lower end of the cell, and the only
-    multiple of 1/60 that can split the cell is the first one above that.
+    number of cell widths in one unit, `cell` counts them from zero, `low` is the lower end of the cell, `passed` the
+    number of multiples of 1/60 up to there, and the only one that can cut the cell is the next.
     """
     folded = f"SELECT *, CASE WHEN s >= 0.5 THEN 1.0 - s ELSE s END AS u FROM ({rows}) AS labelled"
     rungs = f"SELECT *, {_rung()} AS rung FROM ({folded}) AS folded"
     stepped = f"SELECT *, floor(rung) AS steps FROM ({rungs}) AS rungs"
     # u = 1/2 is the closed end of the last cell of its half.
-    counted = f"SELECT *, least({2 * grid.SUB_BINS - 1}, floor(u * steps)) AS cell FROM ({stepped}) AS stepped"
+    last = grid.CELLS_PER_UNIT // 2 - 1
+    counted = f"SELECT *, least({last}, floor(u * steps)) AS cell FROM ({stepped}) AS stepped"
     half = f"(rung - steps) * {grid.SUB_BINS**2} + cell AS k"
     low = "CASE WHEN s >= 0.5 THEN 1.0 - (cell + 1) / steps ELSE cell / steps END AS low"
     placed = f"SELECT *, {half}, {low} FROM ({counted}) AS counted"
-    split = f"(floor(low * {grid.SPLIT_BASE}) + 1) / CAST({grid.SPLIT_BASE} AS DOUBLE)"
-    halves = f"SELECT *, {split} AS split FROM ({placed}) AS placed"
+    halves = f"SELECT *, floor(low * {grid.SPLIT_BASE}) AS passed FROM ({placed}) AS placed"
+    cut = f"(passed + 1) / CAST({grid.SPLIT_BASE} AS DOUBLE)"
     fine = (
-        f"2 * (CASE WHEN s >= 0.5 THEN {grid.CELLS - 1} - k ELSE k END)"
-        " + CASE WHEN s >= split AND split < 1 THEN 1 ELSE 0 END"
+        f"(CASE WHEN s >= 0.5 THEN {grid.CELLS - 1} - k ELSE k END) + passed"
+        f" + CASE WHEN s >= {cut} AND passed < {grid.SPLIT_BASE - 1} THEN 1 ELSE 0 END"
     )
     codes = f"WHEN code >= {LOWEST_INVALID_BIN} THEN code"
     return f"SELECT *, CASE WHEN code = 0 THEN {fine} {codes} END AS bin FROM ({halves}) AS halves"
@@ -139,9 +140,10 @@ def _rung() -> str:
     """Return what differs between octaves of `u`, as one number, so that one CASE finds it.
 
     The whole part is the number of cell widths in one unit; the fraction times 256 is what to add to the cell to count
-    cells from zero up. The last octave covers (0, 2^-12) with the cell width of the one before it, and needs no rung.
+    cells from zero up. Cells are as wide in all that is above the first octave, and in all that is below the last one.
     """
-    last = grid.OCTAVES - 1
-    rungs = [2 * grid.SUB_BINS * 2.0**octave + (last - octave) / grid.SUB_BINS for octave in range(1, last + 1)]
-    arms = [f"WHEN u >= {double(2.0 ** -(octave + 1))} THEN {double(rungs[octave - 1])}" for octave in range(1, last)]
+    octaves = range(grid.FIRST_OCTAVE, grid.LAST_OCTAVE + 1)
+    rungs = [2 * grid.SUB_BINS * 2.0**octave + (octaves[-1] - octave) / grid.SUB_BINS for octave in octaves]
+    ends = [2.0 ** -(octave + 1) for octave in octaves[:-1]]
+    arms = [f"WHEN u >= {double(end)} THEN {double(rung)}" for end, rung in zip(ends, rungs, strict=False)]
     return f"CASE {' '.join(arms)} ELSE {double(rungs[-1])} END"

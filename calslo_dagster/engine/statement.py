@@ -15,9 +15,10 @@ from calslo_dagster.engine.dialect import Dialect
 from calslo_dagster.engine.facts import CELLS, LATENCY, MASKS, PENDING_COLUMNS, TOTALS, Fact
 from calslo_dagster.engine.parquet import event_order
 from calslo_dagster.engine.spec import AggregateSpec
-from calslo_dagster.stats.snapshot import BAD_REASONS, LATENCY_BUCKETS, LATENCY_GAMMA, scale_of
+from calslo_dagster.stats.snapshot import BAD_REASONS, LATENCY_BUCKETS, LATENCY_GAMMA, REST_SCALE, Z_SCALE, scale_of
 
 _BRIER: Final = "((s - y) * (s - y))"
+_SURPRISE: Final = "((y - s) * (1.0 - 2.0 * s))"
 _SPREAD: Final = "((1.0 - 2.0 * s) * (1.0 - 2.0 * s) * (s * (1.0 - s)))"
 # From here on doubles skip integers. No part of a sum of numbers >= 0 is above the whole, so a sum that is below was
 # exact all the way, in whatever order it was added.
@@ -28,13 +29,15 @@ _EXACT_BELOW: Final = 2**53
 class Term:
     """What an event adds to a sum where `among` is 1: its weight, `weight` times a factor, times a value.
 
-    is_wide: such sums may be negative, or large, and are never added as doubles.
+    is_wide: such sums may be negative, or large, and are never added as doubles; is_rest: what is added is what
+    rounding takes off.
     """
 
     value: str = ""
     weight: int = 1
     among: str = ""
     is_wide: bool = False
+    is_rest: bool = False
 
 
 # s: score, w: weight, l: labelled or not, y: label, loss: log loss; l, y and loss are 0 without a label.
@@ -59,8 +62,10 @@ LABEL_TERMS: Final[Mapping[str, Term]] = MappingProxyType(
         "brier2": Term(f"{_BRIER} * {_BRIER}", among="l"),
         "log_loss": Term("loss", among="l"),
         "log_loss2": Term("loss * loss", among="l"),
-        "z_num": Term("(y - s) * (1.0 - 2.0 * s)", among="l", is_wide=True),
+        "z_num": Term(_SURPRISE, among="l", is_wide=True),
         "z_var": Term(_SPREAD, weight=2, among="l", is_wide=True),
+        "z_num_rest": Term(_SURPRISE, among="l", is_wide=True, is_rest=True),
+        "z_var_rest": Term(_SPREAD, weight=2, among="l", is_wide=True, is_rest=True),
     }
 )
 
@@ -165,7 +170,10 @@ class Statement:
         weights = ["w"] * term.weight if self.is_weighted else []
         if self.adds_doubles and not term.is_wide:
             return _added(_product(*weights, term.value), scale_of(name), term.among)
-        return self.dialect.fixed_sum(_product(term.among, *weights, term.value), scale_of(name), sign)
+        value = _product(term.among, *weights, term.value)
+        if term.is_rest:
+            return self.dialect.fixed_sum(_rest(value), REST_SCALE, sign)
+        return self.dialect.fixed_sum(value, scale_of(name), sign)
 
     def _slices(self) -> list[str]:
         columns = self.spec.slice_columns
@@ -177,6 +185,12 @@ class Statement:
 
 def _product(*factors: str) -> str:
     return " * ".join(filter(None, factors)) or "1.0"
+
+
+def _rest(value: str) -> str:
+    """Return what `floor(value * scale + 0.5)` leaves of `value * scale`, which is exact: both are multiples of one."""
+    scaled = f"{value} * {Z_SCALE}"
+    return f"({scaled} - floor({scaled} + 0.5))"
 
 
 def _added(value: str, scale: int, among: str) -> str:

@@ -194,7 +194,7 @@ def _bin(place: tuple[int, float, float], events: int, sums: _Sums) -> Calibrati
 
 
 def _bins_between(manifest: Manifest, snapshot: Snapshot) -> Ints:
-    """Return the bin of each fine bin, shape (768,); one that an edge cuts goes whole to the bin of its mean score."""
+    """Return the bin of each fine bin, shape (795,); one that an edge cuts goes whole to the bin of its mean score."""
     edges = manifest.edges
     if len(edges) < 2 or any(a >= b for a, b in pairwise(edges)):
         raise ValueError(f"manifest {manifest.version} needs at least two ascending bin edges, not {edges}")

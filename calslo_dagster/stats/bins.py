@@ -17,6 +17,8 @@ DEFAULT_BINS: Final = 15
 SMALL_SAMPLE: Final = 4_000
 # Scores and their squares are stored to 2**-31 each: a smaller variance within a fine bin may be rounding alone.
 ROUNDING_VARIANCE: Final = 2.0**-29
+# So few events of a fine bin lie near each other by chance.
+FEW: Final = 4
 
 _LABELED: Final = CELL_SUMS[CELL_SUMS.index("n_lab") :]
 _SCALES: Final = np.array([[scale_of(name)] for name in _LABELED])
@@ -81,8 +83,8 @@ class Binned:
     def equal_mass(cls, snapshot: Snapshot, bins: int) -> Self:
         """Return the sums in equal-mass bins of the labelled weight.
 
-        A bin boundary that falls into a fine bin cuts it in proportion to its mass, with score and label rate linear
-        in the rank within (both slopes are known from the second-order sums). Where most of a fine bin sits on one
+        A bin boundary that falls into a fine bin cuts it between two events, with score and label rate linear in the
+        rank within (both slopes are known from the second-order sums). Where most of a fine bin sits on one
         score it is not cut: the boundary moves to its nearer end, so that equal scores share a coarse bin. Several
         distinct scores of some weight within one fine bin are cut as if they were spread evenly over it.
         """
@@ -191,11 +193,15 @@ def _cut(cells: _Cells, bins: int) -> tuple[Floats, Floats]:
     sums, (lower, upper) = cells.sums[:, at], (bounds[cells.at[at]] for bounds in grid.bin_bounds())
     weight, mean = sums[_WEIGHT], sums[_SCORE] / sums[_WEIGHT]
     variance = sums[_SQUARE_SCORE] / weight - mean * mean
-    # A quarter of the variance of scores spread evenly over the fine bin: below it, one score dominates.
-    is_spread = variance > np.maximum((upper - lower) ** 2 / 48, ROUNDING_VARIANCE)
-    share = np.where(is_spread, inner, inner > 0.5)
+    # A quarter of the variance of scores spread evenly over the fine bin: below it, one score dominates many events.
+    events = sums[_EVENTS]
+    narrow = (upper - lower) ** 2 / 48 * np.maximum(1.0 - FEW / events, 0.0)
+    is_spread = variance > np.maximum(narrow, ROUNDING_VARIANCE)
+    # No event is cut: it belongs to the bin in which the middle of its mass lies.
+    share = np.where(is_spread, np.ceil(inner * events - 0.5) / events, inner > 0.5)
     slope = (sums[_SCORE_LABEL] - mean * sums[_LABEL]) / (weight * np.where(is_spread, variance, 1.0))
-    reach = np.sqrt(3 * np.where(is_spread, variance, 0.0))
+    # Of n scores with the same distance between neighbours; their masses reach half a distance further.
+    reach = np.sqrt(3 * np.where(is_spread, variance * events**2 / np.maximum(events**2 - 1, 1.0), 0.0))
     bend = weight * reach * share * (share - 1)
     running = np.zeros((len(cells.sums), len(cells.at) + 1))
     np.cumsum(cells.sums, axis=1, out=running[:, 1:])

@@ -68,7 +68,7 @@ def equal_width_ece(snapshot: Snapshot, bins: int = 10, *, level: float = LEVEL)
 def equal_mass_ece(snapshot: Snapshot, bins: int = DEFAULT_BINS, *, level: float = LEVEL) -> Estimate:
     """Return the ECE over equal-mass bins that keep equal scores together (Roelofs et al. 2022).
 
-    Cutting the fine bins moves the value by about a third of its own sampling noise, see `Binned.equal_mass`.
+    Cutting the fine bins moves the value by at most a third of its own sampling noise, see `Binned.equal_mass`.
     """
     return _ece(Binned.equal_mass(snapshot, bins), level)
 

@@ -20,8 +20,10 @@ Floats = NDArray[np.float64]
 
 SUM_SCALE: Final = 2**30
 WEIGHT_SQUARE_SCALE: Final = 2**20
-# Spiegelhalter's Z divides by a root of these sums, which magnifies rounding; their per-event size is small enough.
+# Spiegelhalter's Z divides by a root of its sums, which magnifies what rounding adds to many equal scores. So what
+# rounding takes off an event is summed too, as `rest` in units of its own.
 Z_SCALE: Final = 2**36
+REST_SCALE: Final = 2**26
 
 CELL_SUMS: Final = ("n", "w", "ws", "n_lab", "w_lab", "w2_lab", "ws_lab", "wss_lab", "wy_lab", "wsy_lab")
 BAD_REASONS: Final = ("null", "nan", "infinite", "below", "above", "bad_label", "bad_weight")
@@ -32,7 +34,7 @@ TOTAL_SUMS: Final = (
     # proper scores of labelled events; log loss clips scores to [2**-52, 1 - 2**-52]
     *("brier", "brier2", "log_loss", "log_loss2"),
     # Spiegelhalter 1986: sum w*(y-p)*(1-2p) and sum w^2*(1-2p)^2*p*(1-p)
-    *("z_num", "z_var"),
+    *("z_num", "z_var", "z_num_rest", "z_var_rest"),
     # what the calibrator did: events whose clamping is known and those clamped; alpha; latency
     *("n_clamp_known", "n_clamped", "n_alpha", "alpha", "alpha2", "n_latency", "n_slow", "bad_latency"),
     # rows kept out of every sum above, by reason, and repeated prediction ids
@@ -47,6 +49,9 @@ COUNTS: Final = frozenset(
 LATENCY_GAMMA: Final = 1.01 / 0.99
 LATENCY_BUCKETS: Final = 1_200
 
+# Sums in two parts, with the name of the second.
+RESTS: Final = {"z_num": "z_num_rest", "z_var": "z_var_rest"}
+
 _TOTAL_AT: Final = {name: i for i, name in enumerate(TOTAL_SUMS)}
 _CELL_AT: Final = {name: i for i, name in enumerate(CELL_SUMS)}
 
@@ -55,8 +60,10 @@ def scale_of(name: str) -> int:
     """Return what one unit of the sum `name` is stored as: 1 for counts, a power of two otherwise."""
     if name in COUNTS:
         return 1
-    if name in ("z_num", "z_var"):
+    if name in RESTS:
         return Z_SCALE
+    if name in RESTS.values():
+        return Z_SCALE * REST_SCALE
     return WEIGHT_SQUARE_SCALE if name == "w2_lab" else SUM_SCALE
 
 
@@ -68,7 +75,7 @@ def _zeros(*shape: int) -> Callable[[], Ints]:
 class Snapshot:
     """Sums of one slice over one span.
 
-    totals: shape (len(TOTAL_SUMS),); cells: shape (len(CELL_SUMS), 768), valid scores only; latency: shape
+    totals: shape (len(TOTAL_SUMS),); cells: shape (len(CELL_SUMS), 795), valid scores only; latency: shape
     (1200,), events per log bucket with upper bound LATENCY_GAMMA ** index microseconds; masks: (calibrator version,
     mask id) to events; versions: calibrator version to events; is_restricted: `above` or `below` cut off a part;
     derived: what estimators that share a step have derived from it, no part of its value.
@@ -88,20 +95,21 @@ class Snapshot:
 
     def total(self, name: str) -> float:
         """Return the total `name` in its own unit."""
-        return float(self.totals[_TOTAL_AT[name]]) / scale_of(name)
+        rest = self.total(RESTS[name]) if name in RESTS else 0.0
+        return float(self.totals[_TOTAL_AT[name]]) / scale_of(name) + rest
 
     def cell(self, name: str) -> Floats:
-        """Return the cell sums `name` in their own unit, shape (768,)."""
+        """Return the cell sums `name` in their own unit, shape (795,)."""
         sums: Floats = self.cells[_CELL_AT[name]] / scale_of(name)
         return sums
 
     def cell_fixed(self, name: str) -> Ints:
-        """Return the cell sums `name` as they are stored, shape (768,)."""
+        """Return the cell sums `name` as they are stored, shape (795,)."""
         sums: Ints = self.cells[_CELL_AT[name]]
         return sums
 
     def cell_counts(self, name: str) -> Ints:
-        """Return the cell counts `n` or `n_lab` as integers, shape (768,)."""
+        """Return the cell counts `n` or `n_lab` as integers, shape (795,)."""
         if name not in COUNTS:
             raise ValueError(f"{name} is a fixed-point sum, not a count; use cell({name!r})")
         counts: Ints = self.cells[_CELL_AT[name]]

@@ -94,7 +94,7 @@ def test_the_fine_bin_is_found_octave_first(connection: DuckDBPyConnection) -> N
     text = Statement(Spark(), SPEC).fact(FACTS[1], coded(Spark(), RELATION))
 
     places = [
-        text.index(name) for name in (" AS bin", " AS split", " AS k,", " AS cell ", " AS steps", " AS rung", " AS u ")
+        text.index(name) for name in (" AS bin", " AS passed", " AS k,", " AS cell ", " AS steps", " AS rung", " AS u ")
     ]
     assert places == sorted(places)
     assert math.isclose(text.count("SELECT"), 11, abs_tol=2)

@@ -30,9 +30,9 @@ def width_bins(p: Floats, count: int) -> NDArray[np.int64]:
 
 def mass_bins(p: Floats, count: int) -> NDArray[np.int64]:
     """Return tie-safe equal-mass bins: floor(count * (events below + half the events equal) / N)."""
-    n = len(p)
-    twice_ranks = [2 * int((p < score).sum()) + int((p == score).sum()) for score in p]
-    return np.array([count * twice // (2 * n) for twice in twice_ranks], dtype=np.int64)
+    ordered = np.sort(p)
+    twice_ranks = np.searchsorted(ordered, p, side="left") + np.searchsorted(ordered, p, side="right")
+    return np.array([count * int(twice) // (2 * len(p)) for twice in twice_ranks], dtype=np.int64)
 
 
 def brier(p: Floats, y: Floats, w: Floats) -> float:

@@ -17,19 +17,28 @@ def array(*values: float) -> grid.Floats:
 
 
 def cell_by_definition(score: float) -> int:
-    """Return the cell in exact rational arithmetic: 16 equal parts of each octave of [0, 1/2], mirrored above."""
+    """Return the cell in exact rational arithmetic: 512ths down to 1/32, 16 parts of each octave below, mirrored."""
     exact = Fraction(score)
     folded = 1 - exact if exact >= Fraction(1, 2) else exact
     edges = [Fraction(k, 65536) for k in range(16)]
-    edges += [Fraction(16 + k, 16) / 2 ** (o + 1) for o in range(11, 0, -1) for k in range(16)]
+    edges += [Fraction(16 + k, 16) / 2 ** (o + 1) for o in range(11, 4, -1) for k in range(16)]
+    edges += [Fraction(k, 512) for k in range(16, 256)]
     k = sum(folded >= edge for edge in edges[1:])
-    return 383 - k if exact >= Fraction(1, 2) else k
+    return 735 - k if exact >= Fraction(1, 2) else k
 
 
 @steady
 @given(scores)
 def test_a_score_lies_in_the_cell_that_exact_arithmetic_finds(score: float) -> None:
     assert grid.cells_of(array(score)).tolist() == [cell_by_definition(score)]
+
+
+@steady
+@given(scores)
+def test_a_cell_is_cut_at_the_multiples_of_a_sixtieth(score: float) -> None:
+    passed = sum(score >= m / 60 for m in range(1, 60))
+
+    assert grid.fine_bins(array(score)).tolist() == [cell_by_definition(score) + passed]
 
 
 @steady
@@ -80,6 +89,17 @@ def test_relative_resolution_holds_down_to_one_in_four_thousand() -> None:
     rare = (lower >= 2.0**-12) & (upper <= 0.5)
 
     assert ((upper - lower)[rare] / lower[rare]).max() <= 1 / 16
+    assert (upper - lower).max() == 1 / 512
+
+
+def test_every_bin_but_two_can_be_reached_and_the_last_one_is_that_of_one() -> None:
+    lower, upper = grid.bin_bounds()
+    points = np.sort(np.concatenate([(lower + upper) / 2, lower, upper]))
+    missing = sorted(set(range(grid.FINE_BINS)) - set(grid.fine_bins(points).tolist()))
+
+    assert grid.FINE_BINS == len(lower) == 795
+    assert [(lower[k], upper[k]) for k in missing] == [(0.25, 0.25), (0.5, 0.5)]
+    assert grid.fine_bins(array(0.0, 1.0)).tolist() == [0, 794]
 
 
 @pytest.mark.parametrize("count", [7, 8, 61, 25])
@@ -95,6 +115,6 @@ def test_a_score_that_is_no_probability_is_refused(score: float) -> None:
 
 
 def test_what_the_caches_share_cannot_be_written_to() -> None:
-    shared = (grid.lower_half_edges(), grid.cell_splits(), *grid.bin_bounds(), grid.equal_width_bins(10))
+    shared = (grid.lower_half_edges(), grid.multiples(), *grid.bin_bounds(), grid.equal_width_bins(10))
 
     assert not any(cached.flags.writeable for cached in shared)

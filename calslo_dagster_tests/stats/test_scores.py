@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 
 from calslo_dagster.stats import scores
-from calslo_dagster.stats.snapshot import Snapshot
+from calslo_dagster.stats.snapshot import Snapshot, merge
 from calslo_dagster_tests.builders import Event, snap, snap_events
 from calslo_dagster_tests.stats import formulas
 from calslo_dagster_tests.stats.formulas import Floats
@@ -49,6 +49,18 @@ def test_spiegelhalters_z_is_the_definition(batch: list[Event]) -> None:
     z = scores.spiegelhalter_z(snap_events(batch))
     assert z.value == pytest.approx(formulas.spiegelhalter_z(p, y, w), rel=1e-6, abs=1e-6)
     assert z.standard_error == 1.0
+
+
+@pytest.mark.parametrize("copies", [1, 40, 4_000])
+def test_z_of_many_equal_scores_is_within_a_billionth(copies: int) -> None:
+    """Rounding takes the same off each of them, and a sum of many is divided by a root of it."""
+    rng = np.random.default_rng(9)
+    p = np.round(rng.beta(2, 3, 10_000), 2)
+    y = (rng.random(10_000) < p).astype(float)
+    part = formulas.spiegelhalter_z(p, y, np.ones(10_000))
+
+    z = scores.spiegelhalter_z(merge([snap(p, y)] * copies))
+    assert z.value == pytest.approx(part * math.sqrt(copies), abs=1e-9)
 
 
 def test_z_is_about_standard_normal_for_a_calibrated_model_and_not_for_an_extreme_one() -> None:

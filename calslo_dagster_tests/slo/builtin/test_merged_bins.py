@@ -24,7 +24,8 @@ def clamped_at(share: float, events: int = 6_000) -> Evidence:
         (0.0, 15, Verdict.MEETING),
         (0.05, 15, Verdict.MEETING),
         (0.14, 14, Verdict.WARNING),
-        (0.26, 12, Verdict.WARNING),
+        (0.26, 13, Verdict.WARNING),
+        (0.27, 12, Verdict.WARNING),
         (0.40, 10, Verdict.BREACHED),
         (0.999, 1, Verdict.BREACHED),
     ],
@@ -40,7 +41,7 @@ def test_scores_clamped_to_one_value_merge_bins(share: float, left: int, verdict
 
 
 def test_three_merged_bins_of_fifteen_are_exactly_the_limit_and_keep_it() -> None:
-    assert slo.sli(clamped_at(0.26)).value == 0.2
+    assert slo.sli(clamped_at(0.27)).value == 0.2
 
 
 @pytest.mark.parametrize("events", [400, 900, 3_998, 4_000])
