@@ -138,10 +138,21 @@ def _goes_on(draft: Draft, rules: Rules, incident: Incident, firing: Sequence[Al
     elif incident.ack_expires_at and draft.now >= incident.ack_expires_at:
         now = unacknowledged(now)
         draft.note(now, "unacked", f"the acknowledgement by {incident.acked_by} has expired")
+    if severity is not incident.severity:
+        now = _told_again(draft, rules, now)
     if now != incident:
         draft.put_incident(now)
     if rises or (incident.state is IncidentState.ACKED and now.state is IncidentState.FIRING):
         renew(draft, now)
+
+
+def _told_again(draft: Draft, rules: Rules, incident: Incident) -> Incident:
+    """Return the incident with the date at which it is told again, no later than its severity wants from now on."""
+    repeat = rules.repeat.get(incident.severity)
+    if repeat is None or incident.state is IncidentState.ACKED or not draft.told(incident.id):
+        return incident
+    due = draft.now + repeat
+    return replace(incident, next_repeat_at=min(due, incident.next_repeat_at or due))
 
 
 def unacknowledged(incident: Incident) -> Incident:

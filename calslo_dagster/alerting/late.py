@@ -8,8 +8,8 @@ from typing import Final
 from calslo_dagster.alerting.model import Action, Incident, IncidentState
 from calslo_dagster.alerting.suppression import Suppression
 
-# An update opens an incident in PagerDuty where the page itself was lost.
-# What wakes people, and so is held back while somebody has the incident or a silence covers it.
+# What wakes people, and so is held back while somebody has the incident or a silence covers it. An update is among it,
+# since it opens an incident in PagerDuty where the page itself was lost.
 PAGES: Final = frozenset({Action.TRIGGER, Action.UPDATE, Action.DIGEST})
 
 

@@ -41,7 +41,9 @@ def read_signals(session: Session, project: Project, now: datetime, *, live: boo
     for slo in project.registry:
         broken = breaches.as_of(session, slo.name, now, horizon=horizon)
         until = now + horizon
-        rows = measurements.last_rows(session, slo.name, until=until, verdicts=[Verdict.BREACHED]) if broken else ()
+        # What is pending has no breach yet.
+        is_wanted = broken or slo.open_after > 1
+        rows = measurements.last_rows(session, slo.name, until=until, verdicts=[Verdict.BREACHED]) if is_wanted else ()
         counts = measurements.last_verdicts(session, slo.name, until=until) if broken else {}
         judged[slo.name] = sum(counts.get(verdict, 0) for verdict in JUDGED)
         found += _breached(project, slo, broken, rows)

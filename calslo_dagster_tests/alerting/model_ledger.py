@@ -1,7 +1,7 @@
 """What must hold whatever happens, kept apart from the code that has to make it so."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -50,20 +50,20 @@ def require(invariant: str, holds: object, detail: object = "") -> None:
 class Ledger:
     """The history that the invariants are about, in moments: the number of the step at which something was decided.
 
-    must_tell: since when somebody has to be told anew of an incident; steps: the last step taken; dismissed: the
-    troubles that a person has resolved by hand, and when; opens: when incidents of a group were opened, back to the
-    last one that a person resolved.
+    acked: when an incident was acknowledged last; worst, held_at: how bad it has been, and had been when it was
+    acknowledged; must_tell: since when somebody has to be told anew; told_at: when it was told last, or since then
+    became as bad as it is; steps: the last step taken; opens: when incidents of a group were opened, back to the last
+    one that a person resolved; late: how many messages came after their time.
     """
 
     rules: Rules
     incidents: dict[str, Incident] = field(default_factory=dict)
-    ended: dict[str, int] = field(default_factory=dict)
     acked: dict[str, int] = field(default_factory=dict)
     worst: dict[str, Severity] = field(default_factory=dict)
     held_at: dict[str, Severity] = field(default_factory=dict)
     must_tell: dict[str, int] = field(default_factory=dict)
+    told_at: dict[str, datetime] = field(default_factory=dict)
     steps: dict[str, tuple[int, int]] = field(default_factory=dict)
-    dismissed: dict[str, datetime] = field(default_factory=dict)
     opens: dict[str, list[datetime]] = field(default_factory=dict)
     late: Counter[str] = field(default_factory=Counter)
 
@@ -73,7 +73,7 @@ class Ledger:
             kinds = Counter(event.kind for event in change.events if event.incident_id == incident.id)
             self._write(incident, kinds, moment, now)
         for alert in change.alerts.values():
-            _on_record(alert, change.events, self.incidents)
+            _check_alert(alert, change.events, self.incidents)
         for incident_id, round_, step in change.steps:
             require("each step once, in order", (round_, step) > self.steps.get(incident_id, (0, 0)), (round_, step))
             self.steps[incident_id] = round_, step
@@ -83,32 +83,21 @@ class Ledger:
     def _write(self, incident: Incident, kinds: Counter[str], moment: int, now: datetime) -> None:
         key, old = incident.id, self.incidents.get(incident.id)
         self.incidents[key] = incident
-        was = old.state if old else None
         if old is None:
             self._opened(incident, now)
+        else:
+            require("what is over stays over", old.is_open, key)
+        if (
+            kinds["notified"]
+            or kinds["repeated"]
+            or (key in self.told_at and old and old.severity != incident.severity)
+        ):
+            self.told_at[key] = now
+        if old is None or _rises(old, incident) or _is_freed(old, incident):
             self.must_tell[key] = moment
-        rises = old is not None and incident.peak_severity.rank > old.peak_severity.rank
-        frees = was is IncidentState.ACKED and incident.state is IncidentState.FIRING
-        if rises or frees:
-            self.must_tell[key] = moment
-        if incident.state is IncidentState.ACKED and (old is None or old.acked_at != incident.acked_at):
+        if incident.acked_at is not None and (old is None or old.acked_at != incident.acked_at):
             self.acked[key], self.held_at[key] = moment, self.worst[key]
-        if not incident.is_open:
-            require("what is over stays over", was is not IncidentState.RESOLVED, key)
-            self.ended[key] = moment
-        wanted = {
-            "opened": old is None,
-            "acked": incident.state is IncidentState.ACKED and was is IncidentState.FIRING,
-            "resolved": not incident.is_open,
-        }
-        for kind, is_due in wanted.items():
-            is_fine = kinds[kind] == is_due or (kind == "acked" and kinds[kind] == 1 and was is IncidentState.ACKED)
-            require("every change is on record once", is_fine, (kind, kinds))
-        broke = kinds["raised"] + kinds["unacked"]
-        require("every change is on record once", broke == (rises or frees), ("raised or unacked", kinds))
-        if old is not None and incident.is_open and old.suppressed_by != incident.suppressed_by:
-            held = kinds["silenced"] + kinds["muted"] + kinds["unsuppressed"]
-            require("every change is on record once", held == 1, ("suppressed", kinds))
+        _check_incident(old, incident, kinds)
 
     def _opened(self, incident: Incident, now: datetime) -> None:
         earlier = self.opens.setdefault(incident.group_key, [])
@@ -136,9 +125,14 @@ class Ledger:
         place = int(order.cause.partition(":")[2]) if order.action is Action.TRIGGER else 0
         return slice(place, place + 1)
 
-    def saw(self, incident: Incident, members: Iterable[Alert], now: datetime) -> None:
+    def goes_on(self, incident: Incident, now: datetime) -> None:
+        """Check that an incident that somebody has to care for has been told lately, after a look at the signals."""
+        repeat, told_at = self.rules.repeat.get(incident.severity), self.told_at.get(incident.id)
+        is_told = repeat is None or told_at is None or now - told_at < repeat
+        require("what goes on is told again", is_told, (incident.id, told_at, now))
+
+    def saw(self, incident: Incident, firing: Sequence[Alert], now: datetime, *, dismissed: Set[str]) -> None:
         """Check an open incident against its firing members, after a look at the signals."""
-        firing = list(members)
         worst = max((one.severity for one in firing), key=lambda one: one.rank, default=Severity.INFO)
         known = self.worst.get(incident.id, Severity.INFO)
         self.worst[incident.id] = max(worst, known, key=lambda one: one.rank)
@@ -148,12 +142,13 @@ class Ledger:
             is_held = incident.ack_expires_at is not None and now < incident.ack_expires_at
             require("an acknowledgement expires", is_held, incident)
         sources = {one.source_id for one in firing}
-        require("what was resolved by hand stays so", not firing or sources - self.dismissed.keys(), sources)
+        require("what was resolved by hand stays so", not firing or sources - dismissed, sources)
 
     def goes_out(self, row: Row, outbox: Outbox, *, holding: str, members: Sequence[Alert]) -> None:
         """Check that a message is wanted at the moment at which somebody sets out to send it."""
         order, key = row.order, row.order.incident_id
         incident = self.incidents[key]
+        require("what has arrived is not sent again", not row.confirmed, order)
         if order.action is Action.RESOLVE:
             queue = outbox.queues[key, order.channel]
             knows = any(one.uncertain or one.status is DeliveryStatus.SENT for one in queue[: row.seq - 1])
@@ -186,7 +181,31 @@ class Ledger:
             require("one PagerDuty incident per episode", once, order)
 
 
-def _on_record(alert: Alert, events: Iterable[Event], incidents: Mapping[str, Incident]) -> None:
+def _rises(old: Incident, new: Incident) -> bool:
+    return new.peak_severity.rank > old.peak_severity.rank
+
+
+def _is_freed(old: Incident, new: Incident) -> bool:
+    return old.state is IncidentState.ACKED and new.state is IncidentState.FIRING
+
+
+def _check_incident(old: Incident | None, new: Incident, kinds: Counter[str]) -> None:
+    """Check that what has become different is on record, once, and nothing else is."""
+    is_taken = new.acked_at is not None and (old is None or old.acked_at != new.acked_at)
+    is_broken = old is not None and (_rises(old, new) or _is_freed(old, new))
+    is_held = new.is_open and (old.suppressed_by if old else None) != new.suppressed_by
+    found = {
+        "opened": (kinds["opened"], old is None),
+        "acked": (kinds["acked"], is_taken),
+        "raised or unacked": (kinds["raised"] + kinds["unacked"], is_broken),
+        "resolved": (kinds["resolved"], not new.is_open),
+        "held back": (kinds["silenced"] + kinds["muted"] + kinds["unsuppressed"], is_held),
+    }
+    for what, (count, is_due) in found.items():
+        require("every change is on record once", count == is_due, (what, kinds))
+
+
+def _check_alert(alert: Alert, events: Iterable[Event], incidents: Mapping[str, Incident]) -> None:
     if alert.incident_id is None:
         return
     said = [e for e in events if e.incident_id == alert.incident_id and e.kind in ("opened", "joined", "left")]

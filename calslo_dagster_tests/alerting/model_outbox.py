@@ -23,7 +23,7 @@ class Row:
     """One message.
 
     uncertain: of how many attempts nobody knows whether they arrived; hushed: whether its incident was silenced or
-    muted when somebody last set out to send it.
+    muted when somebody last set out to send it; confirmed: whether it is known to have arrived.
     """
 
     order: Order
@@ -40,6 +40,7 @@ class Row:
     lease_until: datetime | None = None
     uncertain: int = 0
     hushed: bool = False
+    confirmed: bool = False
 
     def __post_init__(self) -> None:
         self.not_before = self.order.not_before
@@ -126,7 +127,7 @@ class Outbox:
                 found.append(Told(channel, sent, maybe, waiting))
         return tuple(found)
 
-    def claim(self, channel: str, *, now: datetime, limit: int = 4) -> list[Held]:
+    def claim(self, channel: str, *, now: datetime, limit: int = 1) -> list[Held]:
         """Take what is due for the channel and at the head of its queue; what was lost comes back as ambiguous."""
         self.tokens += 1
         due = [row for row in self.rows if row.order.channel == channel and self.is_claimable(row, now)]
@@ -157,6 +158,7 @@ class Outbox:
         if not self.is_ours(held):
             return False
         held.row.status, held.row.token = status, None
+        held.row.confirmed |= status is DeliveryStatus.SENT
         held.row.not_before = not_before or held.row.not_before
         return True
 

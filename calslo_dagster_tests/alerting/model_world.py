@@ -1,7 +1,7 @@
 """A world in which everything goes wrong that can: breaches, people, clocks, processes that die, networks that lose."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -15,14 +15,10 @@ from calslo_dagster.alerting.model import (
     AlertState,
     DeliveryStatus,
     Escalation,
-    Finding,
     Incident,
     IncidentState,
-    Kind,
     Order,
-    Severity,
     Signal,
-    Subject,
     Told,
 )
 from calslo_dagster.alerting.picture import Change, Draft, Picture
@@ -39,6 +35,7 @@ from calslo_dagster_tests.alerting.model_ledger import (
     require,
 )
 from calslo_dagster_tests.alerting.model_outbox import LEASE, Held, Outbox, PagerDuty, Receiver, Row
+from calslo_dagster_tests.alerting.model_truth import CHILD, PARENT, SUBJECTS, Truth
 from calslo_dagster_tests.alerting.world import MINUTE, START
 
 # As in `pipeline.deliver_outbox`, which is not imported for them: it brings the database along.
@@ -46,11 +43,6 @@ MARGIN: Final = timedelta(seconds=10)
 SUPPRESSED: Final = timedelta(seconds=30)
 # How long a message may linger on its way after it was sent: less than what is left until the echo of a resolve.
 LINGERS: Final = timedelta(seconds=60)
-PARENT, CHILD = "score_range", "ece_bound"
-SUBJECTS: Final = tuple(
-    Subject(Kind.BREACH, name, slice_name, "fraud", "prod")
-    for name, slice_name in ((CHILD, "country=de"), (CHILD, "country=fr"), ("weekly_drift", "*"), (PARENT, "*"))
-)
 CHANNELS: Final = ("slack", "pager", "lead")
 
 
@@ -77,30 +69,18 @@ class Luck(StrEnum):
     STALLS_AFTER = "the sender stands still after"
 
 
-@dataclass(frozen=True)
-class Trouble:
-    """A breach; `opened_at` is None while too few windows have shown it."""
-
-    source: str
-    since: datetime
-    opened_at: datetime | None
-    severity: Severity
-
-
 @dataclass
 class ModelWorld:
     """Truth, store, outbox, dispatchers and receivers. The methods that are one line are there to be broken.
 
-    hidden: what subjects that cannot be judged showed last; stalled, speechless: messages whose sender stands still
-    before or after it sent them; lingering: messages on their way, with their arrival; settled: what the last look
-    rested on, and when time alone would change something.
+    stalled, speechless: messages whose sender stands still before or after it sent them; lingering: messages on their
+    way, with their arrival; settled: what the last look rested on, and when time alone would change something.
     """
 
     rules: Rules
     now: datetime = START
     moment: int = 0
-    troubles: dict[Subject, Trouble] = field(default_factory=dict)
-    hidden: dict[Subject, Trouble | None] = field(default_factory=dict)
+    truth: Truth = field(default_factory=Truth)
     silences: list[Silence] = field(default_factory=list)
     alerts: dict[str, Alert] = field(default_factory=dict)
     incidents: dict[str, Incident] = field(default_factory=dict)
@@ -111,7 +91,6 @@ class ModelWorld:
     speechless: list[Held] = field(default_factory=list)
     lingering: list[tuple[datetime, Row]] = field(default_factory=list)
     settled: tuple[object, datetime | None] | None = None
-    unseen: frozenset[Subject] = frozenset()
     ledger: Ledger = field(init=False)
     receivers: Mapping[str, Receiver] = field(init=False)
     pager: PagerDuty = field(default_factory=PagerDuty)
@@ -119,8 +98,6 @@ class ModelWorld:
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.rules)
         self.receivers = {"slack": Receiver(), "pager": self.pager, "lead": Receiver()}
-
-    # Truth and time.
 
     def wait(self, span: timedelta) -> None:
         """Let time pass, in which messages that linger arrive."""
@@ -130,56 +107,11 @@ class ModelWorld:
         for row in arrived:
             self._arrive(row, late=True)
 
-    def begin(self, subject: Subject, severity: Severity, *, pending: bool) -> None:
-        """Let a breach begin, or another severity or doubt be found of the one that goes on."""
-        known = self.troubles.get(subject)
-        opened = None if pending else self.now
-        if known is None:
-            self.troubles[subject] = Trouble(f"b{self.moment}", self.now, opened, severity)
-        else:
-            self.troubles[subject] = replace(known, severity=severity, opened_at=known.opened_at or opened)
-
-    def begin_anew(self, subject: Subject, *, pending: bool) -> None:
-        """Let late data find that the breach began earlier, which makes it another one, or one that is yet to open."""
-        known = self.troubles[subject]
-        opened = None if pending else known.opened_at
-        anew = replace(known, source=f"a{self.moment}", since=known.since - MINUTE, opened_at=opened)
-        resolved_at = self.ledger.dismissed.get(known.source)
-        if resolved_at and opened and opened <= resolved_at:
-            self.ledger.dismissed[anew.source] = resolved_at
-        self.troubles[subject] = anew
-
-    def end(self, subject: Subject) -> None:
-        """Let a breach end."""
-        self.troubles.pop(subject, None)
-
-    def hide(self, subject: Subject) -> None:
-        """Let it be impossible to judge the subject, or possible again: meanwhile it shows what it showed last."""
-        self.unseen -= {subject}
-        if subject in self.hidden:
-            del self.hidden[subject]
-        else:
-            self.hidden[subject] = self.troubles.get(subject)
-
-    @property
-    def shown(self) -> dict[Subject, Trouble]:
-        """What is to be seen of each subject that is not well."""
-        seen = {subject: self.hidden.get(subject, self.troubles.get(subject)) for subject in SUBJECTS}
-        return {subject: trouble for subject, trouble in seen.items() if trouble is not None}
-
-    def signals(self) -> tuple[Signal, ...]:
-        """Return what is to be seen, as signals."""
-        finding = Finding(0.08, reason="ECE is high.")
-        return tuple(
-            Signal(subject, one.severity, one.since, one.opened_at, finding, source_id=one.source)
-            for subject, one in self.shown.items()
-        )
-
     # Decisions, each one transaction.
 
     def look(self, *, dies: Death = Death.NONE, racing: Luck | None = None) -> None:
         """Look at the signals and keep what follows, unless the process dies before it has written that."""
-        signals = self.signals()
+        signals = self.truth.signals()
         before = dict(self.alerts)
         change = self._decided(lambda: self._picture(signals), lambda seen: advance(seen, self.rules), dies, racing)
         if change is None:
@@ -204,9 +136,7 @@ class ModelWorld:
     def close(self, incident: Incident, who: str, *, racing: Luck | None = None) -> None:
         """Let a person resolve."""
         for alert in self._members(incident):
-            found = (self.troubles.get(alert.subject), self.hidden.get(alert.subject))
-            seen = {alert.source_id, *(one.source for one in found if one and one.opened_at)}
-            self.ledger.dismissed |= dict.fromkeys(seen, self.now)
+            self.truth.dismiss(alert.subject, alert.source_id, self.now)
         self._respond(incident, who, lambda d: close(d, self.rules, incident), racing)
 
     def _respond(self, incident: Incident, who: str, act: Callable[[Draft], str], racing: Luck | None) -> None:
@@ -304,10 +234,10 @@ class ModelWorld:
         """The channels to which messages are to go now, those of senders that are late included."""
         return sorted({row.order.channel for row in self.outbox.rows if self.outbox.is_claimable(row, self.now)})
 
-    def attempt(self, channel: str, luck: Luck, limit: int = 4) -> int:
-        """Claim messages of the channel and try to send those that are still wanted; return how many were claimed."""
+    def attempt(self, channel: str, luck: Luck) -> int:
+        """Claim the next message of the channel and try to send it if it is still wanted; return how many it was."""
         self.moment += 1
-        taken = self.outbox.claim(channel, now=self.now, limit=limit)
+        taken = self.outbox.claim(channel, now=self.now)
         for held in [one for one in taken if self._is_wanted(one)]:
             self.send(held, luck)
         return len(taken)
@@ -318,6 +248,7 @@ class ModelWorld:
             self.stalled.append(held)
         elif not self.has_time(held):
             self.outbox.give_back(held, DeliveryStatus.PENDING, not_before=self.now)
+        # An end that is rejected for good leaves its incident open over there, which nothing here could mend.
         elif luck is Luck.IS_REFUSED or (luck is Luck.IS_REJECTED and held.row.order.action is Action.RESOLVE):
             self.outbox.retry(held, now=self.now, maybe=False)
         elif luck is Luck.IS_REJECTED:
@@ -364,6 +295,7 @@ class ModelWorld:
         if found.fate is Fate.SUPERSEDE:
             self.outbox.give_back(held, DeliveryStatus.SUPERSEDED, not_before=self.now)
         elif found.fate is Fate.POSTPONE:
+            require("nothing holds an end back", order.action is not Action.RESOLVE, order)
             self.outbox.give_back(held, DeliveryStatus.PENDING, not_before=self.now + SUPPRESSED)
         else:
             members = self._members(incident)
@@ -394,38 +326,42 @@ class ModelWorld:
         return ", ".join(found) if all(found) else ""
 
     def _check_look(self, before: Mapping[str, Alert]) -> None:
-        shown = self.shown
+        shown = self.truth.shown
         for subject in SUBJECTS:
             seen, key = shown.get(subject), subject.fingerprint
             alert = self.alerts.get(key)
             fires = alert is not None and alert.state is AlertState.FIRING
             if seen is None:
                 require("what is well has no open alert", alert is None or not alert.is_open, alert)
-            elif seen.opened_at and seen.source not in self.ledger.dismissed:
+            elif seen.opened_at and seen.source not in self.truth.dismissed:
                 require("what is wrong fires", fires, seen)
-            if subject in self.unseen and key in before:
+            if subject in self.truth.unseen and key in before:
                 is_same = alert is not None and alert.state is before[key].state
                 require("what cannot be judged neither fires nor resolves", is_same, alert)
+            if alert is not None and alert.state is AlertState.PENDING and key in before:
+                require("what fires does not wait again", before[key].state is not AlertState.FIRING, alert)
             if alert is not None and fires:
                 incident = self.incidents[subject.group_key]
                 is_in = incident.is_open and alert.incident_id == incident.id
                 require("what fires is in an open incident", is_in, alert)
-        self.unseen = frozenset(self.hidden)
+        self.truth.unseen = frozenset(self.truth.hidden)
         for incident in self.incidents.values():
             if incident.is_open:
                 members = self._members(incident)
                 require("what is well ends", members or incident.clear_since, incident)
-                self.ledger.saw(incident, members, self.now)
+                self.ledger.saw(incident, members, self.now, dismissed=self.truth.dismissed.keys())
+                if incident.state is IncidentState.FIRING and members and not self._holding(incident, members):
+                    self.ledger.goes_on(incident, self.now)
 
     def finish(self) -> None:
         """Let all faults end, then all silences, then all breaches, and check what everybody has been told."""
         self.down.clear()
-        for subject in list(self.hidden):
-            self.hide(subject)
+        for subject in list(self.truth.hidden):
+            self.truth.hide(subject)
         self._settle()
         self.silences = []
         self._settle()
-        self.troubles.clear()
+        self.truth.troubles.clear()
         self._drain()
         self.wait(self.rules.flapping_clear)
         self._drain()

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from calslo_dagster.alerting.late import Candidate, Fate, ruling
 from calslo_dagster.alerting.matchers import Matcher
 from calslo_dagster.alerting.model import (
     Action,
@@ -21,6 +22,7 @@ from calslo_dagster.alerting.model import (
 from calslo_dagster.alerting.responses import acknowledge, close, unacknowledge
 from calslo_dagster.alerting.rules import DEFAULT_POLICY
 from calslo_dagster.alerting.silences import Silence
+from calslo_dagster.alerting.suppression import Suppression
 from calslo_dagster_tests.alerting.world import MINUTE, RULES, START, World, a_mute, a_signal
 
 HOUR = 60 * MINUTE
@@ -101,6 +103,15 @@ def test_what_is_over_before_anybody_was_told_is_on_record_only() -> None:
     assert world.kinds()[-2:] == ["resolved", "not notified"]
 
 
+def test_an_end_goes_to_nobody_whose_page_never_arrived() -> None:
+    world = World()
+    world.see(a_signal())
+    unheard, heard = (Candidate(Action.RESOLVE, world.now, was_told=told) for told in (False, True))
+
+    assert ruling(unheard, world.incident, None).fate is Fate.SUPERSEDE
+    assert ruling(heard, world.incident, None).fate is Fate.SEND
+
+
 def test_a_message_that_may_have_arrived_is_resolved_twice() -> None:
     """A page in flight may open the incident over there after our resolve has closed nothing."""
     world = World(deliver=False)
@@ -113,6 +124,16 @@ def test_a_message_that_may_have_arrived_is_resolved_twice() -> None:
         (Action.RESOLVE, "resolve", timedelta(0)),
         (Action.RESOLVE, "resolve:echo", 3 * RULES.lease),
     ]
+
+
+def test_a_new_incident_gathers_slices_before_anybody_is_told() -> None:
+    world = World(rules=replace(RULES, group_wait=MINUTE))
+
+    assert world.sent(world.see(a_signal("country=de"))) == []
+    assert world.sent(world.see(a_signal("country=de"), a_signal("country=fr"), after=MINUTE / 2)) == []
+    change = world.see(a_signal("country=de"), a_signal("country=fr"), after=MINUTE / 2)
+    assert world.sent(change) == [("slack", Action.TRIGGER)]
+    assert world.incident.members == 2
 
 
 def test_slices_that_join_are_no_new_page_and_the_last_to_leave_ends_it() -> None:
@@ -215,6 +236,27 @@ def test_an_incident_is_told_while_one_of_its_slices_is_not_silenced() -> None:
     assert world.sent(world.see(a_signal("country=de"), a_signal("country=fr"))) == [("slack", Action.TRIGGER)]
 
 
+@pytest.mark.parametrize("action", [Action.TRIGGER, Action.UPDATE, Action.DIGEST])
+def test_all_that_may_page_waits_for_the_end_of_a_silence(action: Action) -> None:
+    """An update opens an incident in PagerDuty where the page itself was lost."""
+    world = World()
+    world.see(a_signal())
+    silenced = Suppression("s1", "deploy", is_silence=True)
+
+    assert ruling(Candidate(action, world.now, was_told=True), world.incident, silenced).fate is Fate.POSTPONE
+    assert ruling(Candidate(Action.ACK, world.now, was_told=True), world.incident, silenced).fate is Fate.SEND
+
+
+def test_slices_under_different_silences_are_put_on_record_once_in_whatever_order_they_are_read() -> None:
+    silences = [a_silence("slice=country=de"), replace(a_silence("slice=country=fr"), id="s2")]
+    world = World(silences=silences)
+    signals = (a_signal("country=fr"), a_signal("country=de"))
+    world.see(*signals)
+    world.alerts = dict(reversed(world.alerts.items()))
+
+    assert world.see(*reversed(signals), after=MINUTE).is_empty
+
+
 def test_a_parent_mutes_its_children_and_no_longer_than_it_fires() -> None:
     world = World(rules=replace(RULES, mutes=(a_mute("score_range", "ece_bound", "slice"),)))
     bad, child = a_signal(slo="score_range", slice_name="*"), a_signal()
@@ -246,6 +288,19 @@ def test_what_comes_and_goes_is_held_open_instead_of_told_each_time() -> None:
     assert all(not one.is_open for one in world.incidents.values())
 
 
+def test_a_page_waits_while_what_flaps_is_well() -> None:
+    """Nothing fires then, so that no silence can match it, and whoever is woken finds nothing."""
+    world = World(rules=ONCE)
+    for n in range(3):
+        world.see(a_signal(since=START + n * 10 * MINUTE, source_id=f"b{n}"), after=5 * MINUTE)
+        world.see(after=5 * MINUTE)
+    late = Candidate(Action.TRIGGER, world.now, was_told=False)
+
+    assert ruling(late, world.incident, None).fate is Fate.POSTPONE
+    world.see(a_signal(since=world.now, source_id="b3"), after=MINUTE)
+    assert ruling(late, world.incident, None).fate is Fate.SEND
+
+
 def test_what_goes_on_is_told_again_as_a_digest_never_as_a_page() -> None:
     world = World(rules=ONCE)
     world.see(a_signal())
@@ -253,6 +308,20 @@ def test_what_goes_on_is_told_again_as_a_digest_never_as_a_page() -> None:
     assert world.sent(world.see(a_signal(), after=4 * HOUR)) == [("slack", Action.DIGEST)]
     assert world.sent(world.see(a_signal(), after=3 * HOUR)) == []
     assert world.sent(world.see(a_signal(), after=HOUR)) == [("slack", Action.DIGEST)]
+
+
+def test_what_is_bad_again_is_told_again_as_soon_as_that_deserves() -> None:
+    """Nobody is told again of a warning, and a severity that it has had before is no new page."""
+    world = World(rules=ONCE)
+    world.see(a_signal(severity=Severity.EMERGENCY))
+    world.see(a_signal(severity=Severity.WARNING), after=MINUTE)
+    assert world.sent(world.see(a_signal(severity=Severity.WARNING), after=HOUR)) == []
+
+    world.see(a_signal(severity=Severity.CRITICAL), after=MINUTE)
+    world.see(a_signal(severity=Severity.EMERGENCY), after=MINUTE)
+
+    assert world.sent(world.see(a_signal(severity=Severity.EMERGENCY), after=59 * MINUTE)) == []
+    assert world.sent(world.see(a_signal(severity=Severity.EMERGENCY), after=MINUTE)) == [("slack", Action.DIGEST)]
 
 
 def test_a_policy_starts_over_as_often_as_it_says() -> None:
@@ -263,6 +332,15 @@ def test_a_policy_starts_over_as_often_as_it_says() -> None:
 
     assert pages == 4
     assert world.escalations[world.incident.id].state is EscalationState.EXHAUSTED
+
+
+def test_an_incident_keeps_the_policy_with_which_it_began() -> None:
+    """An edit of the settings strands no escalation: its next step is still the one that people were promised."""
+    world = World()
+    world.see(a_signal())
+    world.rules = ONCE
+
+    assert world.sent(world.see(a_signal(), after=5 * MINUTE)) == [("pager", Action.TRIGGER)]
 
 
 def test_a_step_for_firing_is_taken_although_somebody_has_it() -> None:
