@@ -34,7 +34,7 @@ def check(config: Path | None) -> None:
     """Print every mistake in the settings, each with file, line and key, and exit with 2; without one, what was found.
 
     Loads your own SLOs and reads the manifests too. A secret that is not set on this machine is told and is no
-    mistake; neither is a constant of the ECE bound that noise alone breaks, which is warned of.
+    mistake; neither is a constant of the ECE bound that noise alone breaks or that hides errors, which is warned of.
 
     \b
     Example: calslo config check --config deploy/calslo.yaml
@@ -77,7 +77,8 @@ def _wrong_manifests(settings: "Settings") -> list[str]:
     return list(map(str, manifest_mistakes(settings)))
 
 
-def _doubts(settings: "Settings") -> "Iterator[Mistake]":
+def doubts_of(settings: "Settings") -> "Iterator[Mistake]":
+    """Yield what can be meant as it is written, in the settings or in a manifest, and hardly is."""
     from calslo_dagster.settings.checks import doubts  # noqa: PLC0415 - keeps --help fast
 
     yield from doubts(settings)
@@ -100,7 +101,7 @@ def _tell(settings: "Settings") -> None:
     click.echo(f"SLOs      {', '.join(slos.names)}")
     for note in settings.missing_secrets():
         click.echo(f"note: {note}")
-    for doubt in _doubts(settings):
+    for doubt in doubts_of(settings):
         click.echo(f"warning: {doubt}")
     click.echo("no mistakes")
 

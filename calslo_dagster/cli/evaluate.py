@@ -44,7 +44,7 @@ Examples:
     help="How the files are written, if their names do not tell.",
 )
 @click.option("--config", type=click.Path(path_type=Path), help="Settings of the SLOs; ./calslo.yaml unless told.")
-def evaluate(form: str, **options: Any) -> None:
+def evaluate(form: str, config: Path | None, **options: Any) -> None:
     """Measure the SLOs of prediction logs (Parquet, CSV, JSONL; files, folders or globs).
 
     Reads the columns event_time, score and label, and if they are there prediction_id, weight, latency_us, clamped,
@@ -53,13 +53,15 @@ def evaluate(form: str, **options: Any) -> None:
     Exit code: 0 all met, 1 a breach, 2 bad usage or input, 3 undetermined (something is unknown, nothing is breached).
     """
     from calslo_dagster.cli.progress import progress  # noqa: PLC0415 - keeps --help fast
-    from calslo_dagster.cli.request import request_of  # noqa: PLC0415 - keeps --help fast
+    from calslo_dagster.cli.request import doubts, request_of  # noqa: PLC0415 - keeps --help fast
     from calslo_dagster.cli.results import notes, print_results  # noqa: PLC0415 - keeps --help fast
     from calslo_dagster.pipeline.evaluate_files import evaluate_files, exit_code  # noqa: PLC0415 - keeps --help fast
+    from calslo_dagster.settings import load_settings  # noqa: PLC0415 - keeps --help fast
 
-    request = request_of(Options(**options))
+    settings = load_settings(config)
+    request = request_of(Options(**options), settings)
     evaluation = evaluate_files(request, now=datetime.now(UTC), progress=progress)
     print_results(evaluation, request, form)
-    for note in notes(evaluation):
+    for note in (*doubts(request, settings), *notes(evaluation)):
         click.echo(f"calslo: {note}", err=True)
     sys.exit(exit_code(evaluation))

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 WINDOWS: Final = {
@@ -30,4 +29,3 @@ class Options:
     names: tuple[str, ...] = ()
     source: str | None = None
     input_format: str | None = None
-    config: Path | None = None

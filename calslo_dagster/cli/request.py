@@ -1,15 +1,18 @@
 """From the options of `calslo evaluate` and the settings to what is measured."""
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 
 import click
 
 from calslo_dagster import __version__
+from calslo_dagster.cli.config import doubts_of
 from calslo_dagster.cli.options import WINDOWS, Options
 from calslo_dagster.errors import SettingsError
 from calslo_dagster.pipeline.evaluate_files import Request
 from calslo_dagster.plugins import load_registry
-from calslo_dagster.settings import Settings, load_settings
+from calslo_dagster.settings import Settings
+from calslo_dagster.settings.checks import ECE_BOUND
 from calslo_dagster.settings.sources import DemoSource, FileSource, FormatName, TableSource
 from calslo_dagster.slo.model import Manifest
 from calslo_dagster.slo.parameters import unknown_name
@@ -20,9 +23,8 @@ Section = FileSource | TableSource | DemoSource
 _NOT_OF_LOGS = "label_time"
 
 
-def request_of(options: Options) -> Request:
+def request_of(options: Options, settings: Settings) -> Request:
     """Return what to measure; a mistake in the options is a UsageError, one in the settings a SettingsError."""
-    settings = load_settings(options.config)
     registry = load_registry(settings)
     section, named = _section(settings, options.source), _named_columns(options)
     names = {} if section is None or isinstance(section, DemoSource) else section.slice_columns
@@ -42,6 +44,12 @@ def request_of(options: Options) -> Request:
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def doubts(request: Request, settings: Settings) -> Iterator[str]:
+    """Yield what the settings say of the measured SLOs that can be meant, and hardly is."""
+    if any(slo.name == ECE_BOUND for slo in request.slos):
+        yield from (f"warning: {doubt}" for doubt in doubts_of(settings))
 
 
 def _section(settings: Settings, name: str | None) -> Section | None:

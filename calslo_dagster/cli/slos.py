@@ -156,7 +156,8 @@ def _page(row: dict[str, Any]) -> str:
         "owner": row["owner"],
         "origin": row["origin"],
     }
-    blocks = [f"{row['name']}: {row['title']}", "", _filled(row["description"], ""), ""]
+    blocks = [f"{row['name']}: {row['title']}", ""]
+    blocks += [_filled(row["description"], ""), ""] if row["description"] else []
     blocks += [_filled(text, f"{name:10}  ") for name, text in facts.items() if text]
     blocks += [f"for {o['slices']} of {o['models']}: fail {o['fail']}, warn {o['warn']}" for o in row["overrides"]]
     blocks += ["", "parameters"] if row["parameters"] else []

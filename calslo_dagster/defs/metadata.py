@@ -23,8 +23,8 @@ from calslo_dagster.store.availability import AvailabilityRow as Stored
 
 Metadata = Mapping[str, Any]
 MOST_ROWS: Final = 25
-# A table takes about 1.5 kB.
-MOST_TABLES: Final = 16
+# A table takes about 1.5 kB, and the minute job writes them each minute.
+MOST_TABLES: Final = 8
 WORST_TABLES: Final = 3
 
 
@@ -99,21 +99,23 @@ def of_drift(report: DriftReport) -> Metadata:
 def of_tables(tables: Sequence[CalibrationTable], breached: Sequence[str]) -> Metadata:
     """Return the slices with their mismatches, and the bins of all traffic, of breached slices, and of the worst ones.
 
-    `breached` slices come in this order. What a minute writes stays, so the number of tables is bounded.
+    `breached` slices come in this order; those without room are named.
     """
     foreign, unsupported = sum(t.mismatch.foreign for t in tables), sum(t.unsupported for t in tables)
     header = ("slice", "foreign mask", "bins without support", "bins off their interval")
     lines = [(t.slice, f"{t.mismatch.foreign:,}", str(t.unsupported), str(t.inconsistent)) for t in tables]
     by_name = {t.slice: t for t in tables}
     wanted = dict.fromkeys((EVERYTHING, *breached, *(t.slice for t in tables[:WORST_TABLES])))
-    shown = [by_name[name] for name in wanted if name in by_name][:MOST_TABLES]
+    found = [by_name[name] for name in wanted if name in by_name]
+    shown, rest = found[:MOST_TABLES], [t.slice for t in found[MOST_TABLES:] if t.slice in breached]
+    named = f"Also breached: {', '.join(rest[:MOST_ROWS])}. " if rest else ""
     return {
         "dagster/row_count": sum(len(t.bins) for t in tables),
         "events_of_a_foreign_mask": foreign,
         "bins_without_support": unsupported,
         "slices": dg.MetadataValue.md(markdown(header, lines[:MOST_ROWS])),
         **{f"bins of {t.slice}": dg.MetadataValue.md(bins_markdown(t.bins)) for t in shown},
-        "other_slices": dg.MetadataValue.md("`calslo table --slice NAME` prints the table of any slice."),
+        "other_slices": f"{named}calslo table --slice NAME prints the table of any slice.",
     }
 
 

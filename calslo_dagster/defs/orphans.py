@@ -51,10 +51,11 @@ def fail_orphans(instance: dg.DagsterInstance) -> int:
 
 
 def _is_held(file: Path) -> bool:
-    if not file.exists():
-        return False
+    """Whether a process holds the lock, or may: of what another user holds we see nothing."""
     try:
+        if not file.exists():
+            return False
         with FileLock(file, timeout=0):
             return False
-    except Timeout:
+    except (Timeout, PermissionError):
         return True

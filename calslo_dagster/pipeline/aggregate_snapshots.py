@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final
 
 from duckdb import DuckDBPyConnection
 
@@ -17,8 +16,6 @@ from calslo_dagster.pipeline.tell_input import tell_copies, tell_uncounted
 from calslo_dagster.pipeline.watermark import advance_watermark, current_watermark
 from calslo_dagster.sources.base import EPOCH
 from calslo_dagster.store.source_units import Role, UnitRecord
-
-HISTORY_DAYS: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +37,10 @@ class SnapshotReport:
 
     `written` partials are new; `errors` and `gone` name input that cannot be read, `rejected` counts rows without a
     usable time in all units that are there; `copies` and `uncounted` say in sentences which files are repeated, and
-    which rows cannot be counted; `days` are the days asked for, `history` the seven days before them; `lateness` is how
-    late events may come.
+    which rows cannot be counted; `days` are the days asked for; `lateness` is how late events may come.
     """
 
     days: tuple[DaySnapshot, ...]
-    history: tuple[DaySnapshot, ...]
     written: int
     rejected: Mapping[str, int]
     errors: tuple[str, ...]
@@ -105,11 +100,9 @@ def _look(
 def _report(
     project: Project, days: Sequence[date], looks: Sequence[tuple[Units, Units]], *, written: int, now: datetime
 ) -> SnapshotReport:
-    earlier = [days[0] - timedelta(days=n) for n in range(HISTORY_DAYS, 0, -1)]
     logs, inputs = [events for events, _ in looks], [units for look in looks for units in look]
     return SnapshotReport(
         days=tuple(_snapshot_of(project, day, logs) for day in days),
-        history=tuple(_snapshot_of(project, day, logs) for day in earlier),
         written=written,
         rejected=added_counts(units.rejected for units in inputs),
         errors=tuple(error for units in inputs for error in units.errors),

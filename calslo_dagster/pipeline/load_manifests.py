@@ -14,7 +14,7 @@ from calslo_dagster.pipeline.project import Project
 from calslo_dagster.settings import Settings
 from calslo_dagster.settings.document import Mistake
 from calslo_dagster.slo.model import Manifest
-from calslo_dagster.slo.noise import noise_warning
+from calslo_dagster.slo.noise import constant_warning
 from calslo_dagster.store import manifests
 
 _log: Final = logging.getLogger(__name__)
@@ -57,12 +57,12 @@ def manifest_mistakes(settings: Settings) -> list[Mistake]:
 
 
 def manifest_doubts(settings: Settings) -> list[Mistake]:
-    """Return a warning for every c_hat that lets noise alone breach the ECE bound; the files must be readable."""
+    """Return a warning for every c_hat with which the ECE bound promises nothing; the files must be readable."""
     return [
         settings.mistake(("manifests", index), f"{settings.path(text)}: version {one.version}: c_hat {warning}")
         for index, text in enumerate(settings.manifests)
         for one in read_manifests(settings.path(text))
-        if one.c_hat is not None and (warning := noise_warning(one.c_hat))
+        if one.c_hat is not None and (warning := constant_warning(one.c_hat))
     ]
 
 

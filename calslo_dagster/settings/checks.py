@@ -13,9 +13,10 @@ from calslo_dagster.settings.problems import nearest
 from calslo_dagster.settings.slos import SloSettings
 from calslo_dagster.settings.sources import ColumnSection
 from calslo_dagster.settings.types import duration_text
-from calslo_dagster.slo.noise import noise_warning
+from calslo_dagster.slo.noise import constant_warning
 
 Found = Iterator[tuple[Loc, str]]
+ECE_BOUND: Final = "ece_bound"
 # The weekly SLOs compare a week with the one before it, and are evaluated after the second one is complete.
 _TWO_WEEKS: Final = timedelta(days=14)
 
@@ -28,9 +29,9 @@ def contradictions(settings: Settings, broken: set[str]) -> list[tuple[Loc, str]
 
 def doubts(settings: Settings) -> list[Mistake]:
     """Return what can be meant as it is written, and hardly is."""
-    c = settings.slos.named.get("ece_bound", SloSettings()).parameters.get("c")
-    text = noise_warning(c) if isinstance(c, int | float) else ""
-    return [settings.mistake(("slos", "ece_bound", "parameters", "c"), text)] if text else []
+    c = settings.slos.named.get(ECE_BOUND, SloSettings()).parameters.get("c")
+    text = constant_warning(c) if isinstance(c, int | float) else ""
+    return [settings.mistake(("slos", ECE_BOUND, "parameters", "c"), text)] if text else []
 
 
 def _source_names(settings: Settings) -> Found:

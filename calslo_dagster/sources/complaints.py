@@ -17,7 +17,7 @@ _EXPECTED = {
 def missing_column(where: str, role: Role, found: Iterable[str]) -> str:
     """Say that a required column is absent, what there is, and which setting maps it."""
     names = ", ".join(found) or "none"
-    flag = f" or pass {role.flag}" if role.flag else ""
+    flag = f" or pass {role.flag} to calslo evaluate" if role.flag else ""
     return f'{where}: no {role.title}; columns found: {names}; set "{role.key}" to the column that holds it{flag}'
 
 
@@ -57,11 +57,11 @@ def bad_value(where: str, role: Role, *, value: str, row: int | None = None) -> 
         unit = likely_unit(float(value))
         return (
             f'{place} is a number without a unit; set "time_unit: {unit}" (s, ms, us or ns) for this source, '
-            f"or pass --time-unit {unit}"
+            f"or pass --time-unit {unit} to calslo evaluate"
         )
     return (
         f'{place} has no time zone; set "time_zone: UTC" (or the zone it was written in) for this source, '
-        "or pass --time-zone UTC"
+        "or pass --time-zone UTC to calslo evaluate"
     )
 
 

@@ -295,7 +295,7 @@ def test_toml_examples_name_our_entry_points() -> None:
     assert [list(block["project"]["entry-points"]) for block in blocks] == [[ENTRY_POINTS]]
 
 
-def test_sql_examples_run(tmp_path: Path) -> None:
+def test_sql_examples_run_and_tables_are_there(tmp_path: Path) -> None:
     from calslo_dagster.store.migrations import upgrade
     from calslo_dagster.store.session import open_store
     from calslo_dagster.store.views import sync_views
@@ -308,9 +308,15 @@ def test_sql_examples_run(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "calslo.db")
     for query in queries:
         assert connection.execute(query).fetchall() == []
+    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
     connection.close()
 
+    operations = Page(ROOT / "docs" / "operations.md").text
+    rows = operations[operations.index("| table or view |") :].partition("\n\n")[0].splitlines()[2:]
+    named = {name for line in rows for name in re.findall(r"`(\w+)`", line.split("|")[1])}
     assert queries
+    assert "deliveries" in named
+    assert named <= there
 
 
 def test_the_production_instance_keeps_the_rules_of_the_others() -> None:

@@ -45,8 +45,9 @@ def test_a_manifest_that_does_not_exist_is_a_mistake(tmp_path: Path) -> None:
     assert f"calslo.yaml:2: manifests[0]: {tmp_path / 'gone.json'}: there is no such file; write its" in done.stderr
 
 
-def test_constants_that_noise_alone_breaks_are_warned_of(tmp_path: Path) -> None:
-    fitted = {"manifests": [{"version": "v7", "model": "m", "c_hat": 0.42}, {"version": "v8", "model": "m"}]}
+def test_constants_that_promise_nothing_are_warned_of(tmp_path: Path) -> None:
+    constants = {"v7": 0.42, "v8": None, "v9": 5.0}
+    fitted = {"manifests": [{"version": v, "model": "m", "c_hat": c} for v, c in constants.items()]}
     (tmp_path / "fit.json").write_text(json.dumps(fitted))
     text = "manifests: [fit.json]\nslos: {ece_bound: {parameters: {c: 0.5}}}\n"
 
@@ -59,7 +60,8 @@ def test_constants_that_noise_alone_breaks_are_warned_of(tmp_path: Path) -> None
     assert "calslo.yaml:1: manifests[0]: " in warned[1]
     assert "version v7: c_hat 0.42 is so small" in warned[1]
     assert "in more than 24 of 100 windows" in warned[1]
-    assert len(warned) == 2
+    assert "version v9: c_hat 5 is so large that with fewer than 12,000 labelled events" in warned[2]
+    assert len(warned) == 3
 
 
 def test_the_store_is_shown_where_it_lies(tmp_path: Path) -> None:

@@ -261,6 +261,22 @@ def test_the_bound_takes_its_constant_from_the_manifests_of_the_versions_seen(tm
     assert "from the manifest" in only(rows, slice="country=de")["reason"]
 
 
+def test_constants_that_promise_nothing_are_told_where_the_bound_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "fitted.json").write_text(json.dumps({"manifests": [{"version": "v1", "model": "m", "c_hat": 5.0}]}))
+    text = "manifests: [fitted.json]\nslos: {ece_bound: {parameters: {c: 0.5}}}\n"
+    (tmp_path / "calslo.yaml").write_text(text)
+    path = sample(500).write(tmp_path / "log.parquet")
+
+    bound, other = (run("evaluate", path, "--slo", name, "--format", "json") for name in ("ece_bound", "score_range"))
+
+    small, large = bound.stderr.splitlines()
+    assert small.startswith("calslo: warning: ")
+    assert "calslo.yaml:2: slos.ece_bound.parameters.c: 0.5 is so small" in small
+    assert "version v1: c_hat 5 is so large" in large
+    assert json.loads(bound.stdout).keys() == {"measurements", "metrics", "rejected"}
+    assert other.stderr == ""
+
+
 def test_alpha_of_the_weeks_comes_from_the_manifests_where_events_do_not_tell(tmp_path: Path) -> None:
     fitted = [{"version": f"v{i}", "model": "ranker", "alpha": alpha} for i, alpha in ((1, 0.1), (2, 0.3))]
     (tmp_path / "fitted.json").write_text(json.dumps({"manifests": fitted}))

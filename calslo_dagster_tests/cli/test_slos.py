@@ -65,6 +65,16 @@ def test_what_the_settings_chose_is_shown() -> None:
     assert {p["name"]: p["value"] for p in details["parameters"]}["floor"] == 0.02
 
 
+def test_what_an_slo_does_not_say_leaves_no_gap(tmp_path: Path) -> None:
+    metric = "{name: few, title: Few, metric: n, operator: '<=', fail: 9}"
+    (tmp_path / "calslo.yaml").write_text(f"slos: {{define: [{metric}]}}\n")
+
+    shown = run("show", "few", "--config", str(tmp_path / "calslo.yaml")).stdout
+
+    assert shown.startswith("few: Few\n\n")
+    assert "\n\n\n" not in shown
+
+
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     done = run("show", "ecebound")
 

@@ -1,5 +1,6 @@
 """A command that is killed leaves a run behind, which the next command and the minute schedule end."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 import pytest
@@ -24,6 +26,7 @@ from calslo_dagster_tests.cli.running import CALSLO, clean_environ
 SETTINGS = {"home": "home", "history_start": "2026-03-01", "demo": {"end": "2026-03-16", "events_per_day": 2_000}}
 FIRST, LAST = "2026-03-02", "2026-03-08"
 PATIENCE_SECONDS = 120
+NOBODY = 65_534
 
 
 @pytest.fixture
@@ -120,6 +123,41 @@ def test_the_next_command_ends_what_a_killed_one_left(project: LazyProject, foun
 
     assert status(found, run) is dg.DagsterRunStatus.FAILURE
     assert not list((project.settings.home / "tmp").glob("run-*.lock"))
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Be another user than root, who may open every file; whoever is not root already cannot."""
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(was)
+
+
+def test_a_run_of_another_user_is_left_alone_while_its_lock_may_be_held(tmp_path: Path) -> None:
+    @dg.job
+    def nothing() -> None:
+        """Do nothing."""
+
+    with TemporaryDirectory() as folder, dg.DagsterInstance.ephemeral() as found, lifeline(tmp_path) as tags:
+        Path(folder).chmod(0o755)
+        hidden = Path(folder, "hidden")
+        hidden.mkdir(0)
+        Path(folder, "theirs.lock").touch(0)
+        locks = (Path(folder, "theirs.lock"), hidden / "theirs.lock", Path(folder, "gone.lock"))
+        runs = [found.create_run_for_job(nothing, tags=tags | {LOCK: str(lock)}) for lock in locks]
+        with as_nobody():
+            failed = fail_orphans(found)
+
+        assert failed == 1
+        assert [status(found, run) for run in runs] == [
+            dg.DagsterRunStatus.NOT_STARTED,
+            dg.DagsterRunStatus.NOT_STARTED,
+            dg.DagsterRunStatus.FAILURE,
+        ]
 
 
 def test_a_run_of_another_host_is_left_alone(tmp_path: Path) -> None:

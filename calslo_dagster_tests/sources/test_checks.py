@@ -81,7 +81,8 @@ def test_a_missing_column_is_named_with_those_found(
     found = complaint(connection, spec(path))
 
     names = ", ".join(sorted(others) if "jsonl" in ending else others)
-    assert found == (f'{path}: no column "{name}"; columns found: {names}; {MAPPING.format(name)} or pass {flag}')
+    remedy = f"{MAPPING.format(name)} or pass {flag} to calslo evaluate"
+    assert found == f'{path}: no column "{name}"; columns found: {names}; {remedy}'
 
 
 def test_a_mapped_column_that_is_missing_is_named_with_its_part(
@@ -244,7 +245,7 @@ def test_a_time_without_a_zone_is_refused_with_the_fix(
 
     assert complaint(connection, spec(path)) == (
         f'{path}: column "event_time", row 2: "{value}" has no time zone; set "time_zone: UTC" (or the zone it was '
-        "written in) for this source, or pass --time-zone UTC"
+        "written in) for this source, or pass --time-zone UTC to calslo evaluate"
     )
 
 
@@ -277,7 +278,7 @@ def test_a_number_is_no_time_until_its_unit_is_told(
 
     assert complaint(connection, spec(path)) == (
         f'{path}: column "event_time", row 1: "{value}" is a number without a unit; set "time_unit: {unit}" '
-        f"(s, ms, us or ns) for this source, or pass --time-unit {unit}"
+        f"(s, ms, us or ns) for this source, or pass --time-unit {unit} to calslo evaluate"
     )
 
 

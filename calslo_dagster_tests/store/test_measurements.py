@@ -190,6 +190,19 @@ def test_the_latest_measurement_of_each_slice_is_found(store: Store) -> None:
     assert none == ()
 
 
+def test_the_last_window_is_read_by_verdict(store: Store) -> None:
+    bad, lost = measurement(slice="bad", verdict=Verdict.BREACHED), measurement(slice="lost", verdict=Verdict.UNKNOWN)
+    write(store, [measurement(), bad, lost, measurement(DAY + 2 * STEP, verdict=Verdict.ERROR)])
+
+    with store.read() as session:
+        found = measurements.last_rows(session, "ece_bound", until=DAY + STEP, verdicts=[Verdict.BREACHED])
+        counted = measurements.last_verdicts(session, "ece_bound", until=DAY + STEP)
+        assert measurements.last_verdicts(session, "ece_bound", until=DAY) == {}
+
+    assert found == (bad,)
+    assert counted == {Verdict.MEETING: 1, Verdict.BREACHED: 1, Verdict.UNKNOWN: 1}
+
+
 def test_the_last_window_end_is_known(store: Store) -> None:
     with store.read() as session:
         assert measurements.last_end(session, "ece_bound") is None
