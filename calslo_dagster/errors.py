@@ -8,6 +8,7 @@ CalsloError
 ├── PluginError       a user's SLO module or entry point does not load
 ├── SilenceError      a silence mutes nothing, too much, or does not exist
 ├── UnknownIncident   no incident has this id
+├── UnfitTextError    words of a person hold a character that no database keeps
 ├── Retryable         a channel did not take a message, and may later
 └── Rejected          a channel refused a message for good
 """
@@ -31,6 +32,10 @@ class SnapshotError(CalsloError):
 
 class StoreError(CalsloError):
     """The state store cannot serve the request."""
+
+
+class UnfitTextError(CalsloError):
+    """Words of a person hold a character that no database keeps."""
 
 
 class PluginError(CalsloError):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, Self
 
 from calslo_dagster.alerting.model import Finding, Severity
@@ -134,5 +135,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
+# A look at ten thousand slices names a few windows.
+@lru_cache(4_096)
 def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)

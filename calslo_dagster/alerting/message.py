@@ -33,6 +33,7 @@ LONGEST_SLICE_LINE: Final = 240
 _WHOLE: Final = 1_000_000
 # Times that are nearer than this say the same thing twice.
 _SAME_TIME: Final = timedelta(minutes=1)
+_SILENT: Final = "A silence has ended"
 _TEST: Final = "This is a test: nothing is wrong, and nobody has to act."
 _TROUBLE: Final = {
     Kind.BREACH: " is breached for {scope}.",
@@ -72,7 +73,8 @@ def compose(facts: Facts, action: Action) -> Words:
     """
     shown = plain_facts(facts)
     if shown.kind == Kind.SILENCE:
-        return Words(shorten(shown.title, LONGEST_TITLE), shorten(f"{shown.reason}\n\n{shown.note}", LONGEST_TEXT))
+        title = shorten(shown.title, LONGEST_TITLE) or _SILENT
+        return Words(title, shorten(f"{shown.reason}\n\n{shown.note}", LONGEST_TEXT))
     parts = (_opening(shown, action), _slices(shown), _background(shown, action), _answers(shown, action), _end(shown))
     lines = [line for part in parts for line in part]
     return Words(headline(shown, action), _joined(_fitted(_distinct(lines))))

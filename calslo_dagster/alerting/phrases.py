@@ -37,6 +37,12 @@ def visible(text: str) -> str:
     return text if text.isascii() and text.isprintable() else "".join(map(_visible, text))
 
 
+def unfit(text: str) -> str:
+    """Return why no database can keep the text, empty if it can: PostgreSQL takes no NUL, UTF-8 no half of a pair."""
+    wrong = next((one for one in text if one == "\0" or "\ud800" <= one <= "\udfff"), None)
+    return "" if wrong is None else f"it has the character U+{ord(wrong):04X}, which no database keeps; leave it out"
+
+
 def shorten(text: str, most: int) -> str:
     """Return the text with at most `most` characters, an ellipsis in place of what is left out."""
     if len(text) <= most:

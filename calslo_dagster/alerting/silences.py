@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from calslo_dagster.alerting.matchers import ALL, Matcher, leave_nothing_out, matches, written
 from calslo_dagster.alerting.model import Severity
+from calslo_dagster.alerting.phrases import unfit
 from calslo_dagster.alerting.recurrence import SLACK, Recurrence, instant, recurrence, wall
 from calslo_dagster.errors import CalsloError
 
@@ -159,7 +160,7 @@ def checked(draft: Silence, matchers: Sequence[str]) -> Silence:
     `all` among the texts says that it may leave nothing out; without it such matchers count as a mistake.
     """
     parsed, mistakes = _parsed(matchers)
-    mistakes += [*_mistakes_of_words(draft), *_mistakes_of_zone(draft.zone), *_mistakes_of_times(draft)]
+    mistakes += [*_mistakes_of_words(draft, matchers), *_mistakes_of_zone(draft.zone), *_mistakes_of_times(draft)]
     mistakes += _mistakes_of_rule(draft)
     if not mistakes and draft.rrule is not None:
         mistakes += _mistakes_of_occurrences(draft, recurrence(draft.rrule))
@@ -211,7 +212,11 @@ def _parsed(texts: Sequence[str]) -> tuple[tuple[Matcher, ...], list[str]]:
     return tuple(parsed), mistakes
 
 
-def _mistakes_of_words(draft: Silence) -> Iterator[str]:
+def _mistakes_of_words(draft: Silence, matchers: Sequence[str]) -> Iterator[str]:
+    words = {"reason": draft.reason, "author": draft.author, "ticket": draft.ticket, "rule": draft.rrule or ""}
+    for name, text in [*words.items(), *(("matcher", one) for one in matchers)]:
+        if why := unfit(text):
+            yield f"the {name} {text!r} cannot be stored: {why}"
     if not draft.reason.strip():
         yield "the reason is empty; say why, so that whoever wonders at night knows"
     if not draft.author.strip():

@@ -94,22 +94,26 @@ def decide(session: Session, project: Project, rules: Rules, now: datetime, *, l
 
 
 def _is_quiet(session: Session, project: Project, rules: Rules, now: datetime, *, live: bool) -> bool:
-    """Whether nothing follows from what is so at `now`; seen at once where other alerts are open than should be."""
-    scene = read_signals(session, project, now, live=live)
-    wrong = {signal.subject.fingerprint for signal in scene.signals}
-    if live and wrong != alerts.open_fingerprints(session):
-        return False
-    return advance(picture_at(session, project, now, live=live, scene=scene), rules).is_empty
+    """Whether nothing follows from what is so at `now`.
 
-
-def picture_at(
-    session: Session, project: Project, now: datetime, *, live: bool = True, scene: Scene | None = None
-) -> Picture:
-    """Return all that is known at `now`; of the past only breaches are, so other kinds are left out unless `live`.
-
-    scene: what is wrong, if that has been read already.
+    Where the counts differ, something does, and it is looked at only once, by whoever writes. Where they agree, one may
+    have ended as another began, so that the whole picture decides.
     """
-    scene = scene or read_signals(session, project, now, live=live)
+    if live and _differ(session, project, now):
+        return False
+    return advance(picture_at(session, project, now, live=live), rules).is_empty
+
+
+def _differ(session: Session, project: Project, now: datetime) -> bool:
+    """Whether more or fewer alerts fire than there are breaches."""
+    horizon = project.settings.evaluation_step
+    standing = breaches.count_as_of(session, project.registry.names, now, horizon=horizon)
+    return standing != alerts.count_firing(session, Kind.BREACH)
+
+
+def picture_at(session: Session, project: Project, now: datetime, *, live: bool = True) -> Picture:
+    """Return all that is known at `now`; of the past only breaches are, so other kinds are left out unless `live`."""
+    scene = read_signals(session, project, now, live=live)
     standing = alerts.open_ones(session)
     seen = {alert.subject.fingerprint: alert for alert in standing if live or alert.subject.kind is Kind.BREACH}
     named = (signal.subject.fingerprint for signal in scene.signals)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from calslo_dagster.alerting.escalation import next_words
 from calslo_dagster.alerting.facts import Facts, Link, Member
-from calslo_dagster.alerting.model import Alert, AlertState, Escalation, Incident, Kind, Order
+from calslo_dagster.alerting.model import Alert, AlertState, Escalation, Incident, Kind, Order, Severity
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.slo.limits import promise
 from calslo_dagster.slo.model import EVERYTHING, SLO
@@ -40,6 +40,7 @@ class FactBook:
     now: datetime
     judged: Mapping[str, int] = field(default_factory=dict)
     members: dict[str, tuple[Alert, ...]] = field(default_factory=dict)
+    extremes: dict[str, tuple[Alert, ...]] = field(default_factory=dict)
 
     @cached_property
     def slos(self) -> Mapping[str, SLO]:
@@ -55,18 +56,19 @@ class FactBook:
     def facts(self, incident: Incident, order: Order, escalation: Escalation | None) -> Facts:
         """Return the facts of the incident, as it was just written, for this message."""
         members, slo = self._members(incident.id), self.slos.get(incident.labels["slo"])
+        ever = (*members, *self._extremes(incident.id))
         firing = [alert for alert in members if alert.state is AlertState.FIRING]
         shown = sorted(firing or members, key=_harm, reverse=True)
         return Facts(
             **_identity(incident),
             **_of_slo(slo, incident, shown),
-            since=min((alert.since for alert in shown), default=incident.opened_at),
+            since=min((alert.since for alert in firing or ever), default=incident.opened_at),
             at=order.not_before,
             direction=_direction(shown),
             slices=len(shown),
             measured=self.judged.get(incident.labels["slo"], 0),
             worst=tuple(_member(alert) for alert in shown[:MOST_WORST]),
-            peak=max((_member(a) for a in members), key=lambda m: m.finding.excess, default=None),
+            peak=max((_member(a) for a in ever), key=lambda m: m.finding.excess, default=None),
             budget=self._budget(slo, shown),
             changes=tuple(self._changes(incident.labels["model"], shown)),
             cautions=tuple(self._cautions(slo, shown)),
@@ -77,18 +79,24 @@ class FactBook:
         )
 
     def _members(self, incident_id: str) -> tuple[Alert, ...]:
-        """Return all alerts that the incident ever had; its messages of one moment share them."""
+        """Return the alert of each subject that the incident ever had; its messages of one moment share them."""
         if incident_id not in self.members:
-            self.members[incident_id] = alerts.of_incident(self.session, incident_id)
+            self.members[incident_id] = alerts.members(self.session, incident_id)
         return self.members[incident_id]
+
+    def _extremes(self, incident_id: str) -> tuple[Alert, ...]:
+        """Return the first and the worst alert of the incident, which an earlier episode of a subject may be."""
+        if incident_id not in self.extremes:
+            self.extremes[incident_id] = alerts.extremes(self.session, incident_id)
+        return self.extremes[incident_id]
 
     def _budget(self, slo: SLO | None, shown: Sequence[Alert]) -> str:
         row = self.budgets.get((slo.name, shown[0].subject.slice)) if slo and shown else None
-        if row is None or row.budget.consumed is None:
+        # While a history is played, what is known by now says what nobody could know then.
+        if row is None or row.budget.consumed is None or row.as_of > self.now:
             return ""
         burns = ", ".join(f"{b['long_rate']:.3g} times as fast as it lasts ({b['tier']})" for b in row.burn)
-        left = f"{row.budget.left} of {row.budget.allowed} bad windows left in {row.period_days} days"
-        return left + (f"; it burns {burns}" if burns else "")
+        return _left(row) + (f"; it burns {burns}" if burns else "")
 
     def _changes(self, model: str, shown: Sequence[Alert]) -> Iterable[str]:
         """Yield the calibrators that were fitted shortly before it began, the newest first."""
@@ -101,7 +109,8 @@ class FactBook:
         recent = [m for m in fitted if m.fitted_at and since - RECENT <= m.fitted_at <= since]
         for manifest in sorted(recent, key=lambda m: (m.fitted_at or since, m.slice), reverse=True)[:3]:
             before = since - (manifest.fitted_at or since)
-            yield f"calibrator {manifest.version} of {manifest.slice} was fitted {spoken(before)} before it began"
+            whose = "" if manifest.slice == EVERYTHING else f" of {manifest.slice}"
+            yield f"calibrator {manifest.version}{whose} was fitted {spoken(before)} before it began"
 
     def _cautions(self, slo: SLO | None, shown: Sequence[Alert]) -> Iterable[str]:
         if slo is None or not shown or LABEL not in slo.needs:
@@ -170,6 +179,13 @@ def _promise(kind: Kind, slo: SLO, shown: Sequence[Alert]) -> str:
     return f"{said} over {spoken(slo.window)}"
 
 
+def _left(row: AvailabilityRow) -> str:
+    budget, days = row.budget, row.period_days
+    if budget.left >= 0:
+        return f"{budget.left} of {budget.allowed} bad windows left in {days} days"
+    return f"{budget.used} bad windows in {days} days, {budget.allowed} are allowed"
+
+
 def _direction(shown: Sequence[Alert]) -> str:
     reason = shown[0].finding.reason.lower() if shown and shown[0].subject.kind is Kind.BREACH else ""
     return next((word for word in ("over-confident", "under-confident") if word in reason), "")
@@ -179,8 +195,10 @@ def _answers(incident: Incident) -> tuple[str, ...]:
     if not incident.is_open:
         return (f"calslo alerts show {incident.id}",)
     matcher = f'slo="{incident.labels["slo"]}"'
+    # Without it the silence would let just this incident pass.
+    also = " --covers-emergency" if incident.severity is Severity.EMERGENCY else ""
     return (
         f"calslo alerts ack {incident.id}",
-        f"calslo silence add '{matcher}' --for 2h --reason ...",
+        f"calslo silence add '{matcher}' --for 2h{also} --reason ...",
         f"calslo alerts show {incident.id}",
     )

@@ -10,6 +10,7 @@ from calslo_dagster.alerting.facts import Facts
 from calslo_dagster.alerting.model import Action, Incident, Kind, Order, Severity
 from calslo_dagster.alerting.silences import Silence, Span, described, spans
 from calslo_dagster.pipeline.project import Project
+from calslo_dagster.pipeline.silence_alerts import HELD_BACK
 from calslo_dagster.store import alert_events, deliveries, heartbeats, incidents, silences
 from calslo_dagster.store.deliveries import NewDelivery
 from calslo_dagster.store.session import Lock
@@ -44,9 +45,9 @@ def _ended(silence: Silence, since: datetime, now: datetime) -> Iterator[Span]:
 
 
 def _held(session: Session, silence: Silence, span: Span) -> list[Incident]:
-    """Return the incidents that were not told because of it."""
-    events = alert_events.between(session, start=span.start, end=span.end)
-    by_it = [e for e in (one.event for one in events) if e.kind == "silenced" and e.payload.get("by") == silence.id]
+    """Return the incidents that were not told because of it, those whose page was ordered before among them."""
+    events = [one.event for one in alert_events.between(session, start=span.start, end=span.end)]
+    by_it = [one for one in events if one.kind in HELD_BACK and one.payload.get("by") == silence.id]
     return list(incidents.by_ids(session, [event.incident_id for event in by_it]).values())
 
 

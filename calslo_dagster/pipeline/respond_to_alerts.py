@@ -8,10 +8,11 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from calslo_dagster.alerting.model import Incident
+from calslo_dagster.alerting.phrases import unfit
 from calslo_dagster.alerting.picture import Draft, Picture
 from calslo_dagster.alerting.responses import acknowledge, close, unacknowledge
 from calslo_dagster.alerting.rules import Rules
-from calslo_dagster.errors import CalsloError
+from calslo_dagster.errors import CalsloError, UnfitTextError
 from calslo_dagster.pipeline.advance_alerts import write_change
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.store import alerts, deliveries, escalations, incidents
@@ -45,8 +46,10 @@ class UnknownIncident(CalsloError):  # noqa: N818 - it is what was asked for
 def respond(project: Project, response: Response, *, now: datetime) -> str:
     """Do what the person wants, in one transaction with its record; return in a sentence what was done.
 
-    Saying the same twice does no harm. Raises UnknownIncident, with the open ones, when there is no such incident.
+    Saying the same twice does no harm. Raises UnknownIncident, with the open ones, when there is no such incident, and
+    UnfitTextError for words that cannot be put on record.
     """
+    require_fit(author=response.by, note=response.note)
     rules = project.settings.alert_rules()
     with project.store.write(Lock.ALERTS) as session:
         incident = find(session, response.incident_id)
@@ -57,8 +60,16 @@ def respond(project: Project, response: Response, *, now: datetime) -> str:
     return said
 
 
+def require_fit(**words: str) -> None:
+    """Raise UnfitTextError for the first of these words of a person that no database keeps."""
+    for name, text in words.items():
+        if why := unfit(text):
+            raise UnfitTextError(f"the {name} {text!r} cannot be stored: {why}")
+
+
 def incident_of(project: Project, dedup_key: str) -> str:
     """Return the id of the incident that receivers know under this key."""
+    require_fit(key=dedup_key)
     with project.store.read() as session:
         found = deliveries.incident_of(session, dedup_key)
     if found is None:
@@ -68,6 +79,7 @@ def incident_of(project: Project, dedup_key: str) -> str:
 
 def find(session: Session, incident_id: str) -> Incident:
     """Return the incident with this id, or with the only one that begins so."""
+    require_fit(incident=incident_id)
     found = incidents.by_id(session, incident_id)
     if found is None:
         standing = ", ".join(one.id for one in incidents.open_ones(session)[:5]) or "none"
@@ -78,7 +90,7 @@ def find(session: Session, incident_id: str) -> Incident:
 def _around(session: Session, incident: Incident, now: datetime) -> Picture:
     return Picture(
         now=now,
-        alerts={one.subject.fingerprint: one for one in alerts.of_incident(session, incident.id)},
+        alerts={one.subject.fingerprint: one for one in alerts.members(session, incident.id)},
         incidents={incident.group_key: incident},
         escalations=escalations.of(session, [incident.id]),
         told=deliveries.told(session, [incident.id]),

@@ -13,6 +13,7 @@ from calslo_dagster.channels.base import Channel
 from calslo_dagster.errors import SettingsError
 from calslo_dagster.pipeline.deliver_outbox import DEADLINE, Clock, deliver_outbox, utc_now
 from calslo_dagster.pipeline.project import Project
+from calslo_dagster.pipeline.respond_to_alerts import require_fit
 from calslo_dagster.slo.parameters import unknown_name
 from calslo_dagster.store import alert_events, channel_states, deliveries
 from calslo_dagster.store.channel_states import ChannelState
@@ -62,6 +63,7 @@ def send_test(
     A channel that rests after failures is tried at once, so that a person who has mended it need not wait; one that
     asked for a long pause is left alone. A test that did not arrive is taken back.
     """
+    require_fit(author=by)
     names = project.settings.channels.names
     if channel not in names:
         raise SettingsError(unknown_name("channel", channel, dict.fromkeys(names)))

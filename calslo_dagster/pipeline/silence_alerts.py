@@ -13,6 +13,7 @@ from calslo_dagster.alerting.model import Alert, Event, Incident, Severity
 from calslo_dagster.alerting.silences import Silence, SilenceError, Span, active_span, checked, next_span
 from calslo_dagster.alerting.suppression import firing_members
 from calslo_dagster.pipeline.project import Project
+from calslo_dagster.pipeline.respond_to_alerts import require_fit
 from calslo_dagster.store import alert_events, alerts, incidents, silences
 from calslo_dagster.store.session import Lock
 
@@ -85,6 +86,7 @@ def expire_silence(
     project: Project, silence_id: str, *, by: str, now: datetime, source: str = "cli"
 ) -> tuple[Listed, bool]:
     """End the silence now; return it with what it has held back, and whether this was what ended it."""
+    require_fit(silence=silence_id, author=by)
     with project.store.write(Lock.ALERTS) as session:
         known = silences.by_id(session, silence_id)
         if known is None:

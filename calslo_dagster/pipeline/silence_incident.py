@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from calslo_dagster.alerting.matchers import Matcher, Operator
+from calslo_dagster.alerting.model import Severity
 from calslo_dagster.alerting.silences import Silence
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.respond_to_alerts import find
@@ -25,6 +26,8 @@ def silence_incident(project: Project, incident_id: str, *, by: str, lasts: time
         reason=f"silenced from chat, incident {incident.id}",
         author=by,
         created_at=now,
+        # Whoever presses the button means this incident, and a silence lets emergencies pass unless told.
+        covers_emergency=incident.severity is Severity.EMERGENCY,
     )
     added, _ = add_silence(project, draft, matchers, now=now, source="slack")
     return f"silence {added.id} holds until {added.ends_at:%Y-%m-%d %H:%M} UTC"

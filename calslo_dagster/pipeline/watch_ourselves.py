@@ -10,6 +10,8 @@ from calslo_dagster.alerting.model import Action, DeliveryStatus
 from calslo_dagster.alerting.rules import DELIVERY
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.redirect_pages import redirect_pages
+from calslo_dagster.pipeline.renew_pages import NEWS as REFUSED
+from calslo_dagster.pipeline.renew_pages import renew_pages
 from calslo_dagster.slo.model import Severity
 from calslo_dagster.store import deliveries, evaluations, heartbeats, troubles
 from calslo_dagster.store.deliveries import Delivery
@@ -93,18 +95,21 @@ def watch_outbox(project: Project, *, now: datetime) -> tuple[str, ...]:
     """Raise an alert for each channel that is late with a page or its end; return those channels.
 
     It goes to the fall-back channels and ends with the next message that the channel takes, or when none is late any
-    more. The pages that are late or were given up go there as well.
+    more. The pages that are late or were given up go there as well. A channel that works again is paged about what it
+    refused and still goes on.
     """
     with project.store.read() as session:
         late, over = _late(session, now), _over(session)
         given_up = [one for one in deliveries.dead_since(session, now - NEWS) if one.action is Action.TRIGGER]
-    if not (late or given_up or over):
+        refused = deliveries.refused_before_mended(session, now - REFUSED)
+    if not (late or given_up or over or refused):
         return ()
     with project.store.write(Lock.ALERTS) as session:
         troubles.clear(session, over)
         for channel in sorted({one.channel for one in late}):
             troubles.put(session, _lateness(channel, [one for one in late if one.channel == channel]))
         redirect_pages(session, project, [*late, *given_up], now)
+        renew_pages(session, project, refused, now)
     return tuple(sorted({one.channel for one in late}))
 
 

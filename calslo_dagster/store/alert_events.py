@@ -75,6 +75,14 @@ def of_incident(session: Session, incident_id: str) -> tuple[LoggedEvent, ...]:
     return _loaded(session, sa.select(alert_events).where(alert_events.c.incident_id == incident_id))
 
 
+def last_at(session: Session, incident_id: str) -> datetime | None:
+    """Return when the last event of an incident was, None if it has none."""
+    found: datetime | None = session.scalar(
+        sa.select(sa.func.max(alert_events.c.at)).where(alert_events.c.incident_id == incident_id)
+    )
+    return found
+
+
 def between(session: Session, *, start: datetime, end: datetime) -> tuple[LoggedEvent, ...]:
     """Return the events of [start, end), in the order in which they were written."""
     return _loaded(session, sa.select(alert_events).where(alert_events.c.at >= start, alert_events.c.at < end))

@@ -25,10 +25,11 @@ def open_ones(session: Session) -> tuple[Alert, ...]:
     return _loaded(session, sa.select(alerts).where(alerts.c.open_key.is_not(None)))
 
 
-def open_fingerprints(session: Session) -> frozenset[str]:
-    """Return the fingerprints of the alerts that are pending or firing."""
-    wanted = sa.select(alerts.c.fingerprint).where(alerts.c.open_key.is_not(None))
-    return frozenset(session.scalars(wanted))
+def count_firing(session: Session, kind: Kind) -> int:
+    """Return how many alerts of this kind fire."""
+    wanted = sa.and_(alerts.c.open_key.is_not(None), alerts.c.kind == str(kind))
+    firing = sa.select(sa.func.count()).where(wanted, alerts.c.state == str(AlertState.FIRING))
+    return session.scalar(firing) or 0
 
 
 def last_by_fingerprint(session: Session, fingerprints: Iterable[str]) -> dict[str, Alert]:
@@ -46,6 +47,23 @@ def last_by_fingerprint(session: Session, fingerprints: Iterable[str]) -> dict[s
 def of_incident(session: Session, incident_id: str) -> tuple[Alert, ...]:
     """Return the alerts that the incident gathers or gathered, oldest first."""
     return _loaded(session, sa.select(alerts).where(alerts.c.incident_id == incident_id))
+
+
+def members(session: Session, incident_id: str) -> tuple[Alert, ...]:
+    """Return the last episode that each subject has in the incident, oldest first; one that flaps has many."""
+    last = sa.select(alerts.c.fingerprint, sa.func.max(alerts.c.episode).label("episode"))
+    newest = last.where(alerts.c.incident_id == incident_id).group_by(alerts.c.fingerprint).subquery()
+    same = sa.and_(alerts.c.fingerprint == newest.c.fingerprint, alerts.c.episode == newest.c.episode)
+    return _loaded(session, sa.select(alerts).join(newest, same))
+
+
+def extremes(session: Session, incident_id: str) -> tuple[Alert, ...]:
+    """Return the alert of the incident that began first and the one furthest past its limit, of all episodes."""
+    ours = sa.select(alerts).where(alerts.c.incident_id == incident_id)
+    past = alerts.c.finding["excess"].as_float().desc()
+    # Else reading ten thousand slices that have flapped for a day would take longer than a look may.
+    wanted = (ours.order_by(*order, alerts.c.since, alerts.c.id).limit(1) for order in ((), (past,)))
+    return tuple(_alert(row) for query in wanted for row in session.execute(query))
 
 
 def of_fingerprint(session: Session, fingerprint: str) -> tuple[Alert, ...]:

@@ -125,9 +125,18 @@ def as_of(session: Session, slo: str, now: datetime, *, horizon: timedelta) -> t
 
     Those opened by a window that ends within `horizon` of `now` are among them; what closed at `now` is not.
     """
+    return _loaded(session, sa.select(breaches).where(breaches.c.slo == slo, *_as_of(now, horizon)))
+
+
+def count_as_of(session: Session, slos: Iterable[str], now: datetime, *, horizon: timedelta) -> int:
+    """Return how many breaches of these SLOs `as_of` finds."""
+    wanted = sa.select(sa.func.count()).where(breaches.c.slo.in_(list(slos)), *_as_of(now, horizon))
+    return session.scalar(wanted) or 0
+
+
+def _as_of(now: datetime, horizon: timedelta) -> tuple[sa.ColumnElement[bool], ...]:
     table = breaches.c
-    goes_on = sa.or_(table.closed_at.is_(None), table.closed_at > now)
-    return _loaded(session, sa.select(breaches).where(table.slo == slo, table.opened_at <= now + horizon, goes_on))
+    return table.opened_at <= now + horizon, sa.or_(table.closed_at.is_(None), table.closed_at > now)
 
 
 def turns(session: Session, *, after: datetime, until: datetime) -> tuple[datetime, ...]:

@@ -11,6 +11,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 # Few instants are shared by many rows: a day of measurements names 96 window ends, whatever the number of slices.
 _REMEMBERED: Final = 16_384
+# Made once: `json.dumps` would make one for each of ten thousand findings.
+_JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
 class Instant(TypeDecorator[datetime]):
@@ -89,4 +91,4 @@ def optional(**types: TypeEngine[Any]) -> Iterator[sa.Column[Any]]:
 
 def to_json(value: Any) -> str:
     """Return the value as JSON text; NaN and infinities are refused, since not every reader would take them."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    return _JSON.encode(value)

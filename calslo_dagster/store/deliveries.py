@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from calslo_dagster.alerting.facts import Facts
-from calslo_dagster.alerting.model import Action, DeliveryStatus, Order, Told
+from calslo_dagster.alerting.model import Action, DeliveryStatus, IncidentState, Order, Told
 from calslo_dagster.store import channel_states
 from calslo_dagster.store import rows as stored
+from calslo_dagster.store.schema import channel_states as channels
 from calslo_dagster.store.schema import deliveries, delivery_attempts, incidents
 
 WAITING: Final = str(DeliveryStatus.PENDING)
@@ -209,6 +210,26 @@ def dead_since(session: Session, since: datetime) -> tuple[Delivery, ...]:
     """Return the messages that were given up at `since` or later, first given up first."""
     dead = sa.and_(deliveries.c.status == str(DeliveryStatus.DEAD), deliveries.c.ended_at >= since)
     return loaded(session, sa.select(*COLUMNS).where(dead).order_by(deliveries.c.ended_at, deliveries.c.id))
+
+
+def refused_before_mended(session: Session, since: datetime) -> tuple[Delivery, ...]:
+    """Return what was given up at `since` or later by channels that took a message after that, and may be missed.
+
+    Those are pages of incidents that fire and ends of those that are over, the last message to their channel.
+    """
+    table, later = deliveries.c, deliveries.alias("later")
+    dead = sa.and_(table.status == str(DeliveryStatus.DEAD), table.ended_at >= since)
+    works = sa.exists().where(channels.c.name == table.channel, channels.c.ok_at > table.ended_at)
+    wanted = ((Action.TRIGGER, IncidentState.FIRING), (Action.RESOLVE, IncidentState.RESOLVED))
+    fits = [sa.and_(table.action == str(action), incidents.c.state == str(state)) for action, state in wanted]
+    is_news = sa.exists().where(incidents.c.id == table.incident_id, sa.or_(*fits))
+    is_followed = sa.exists().where(
+        later.c.incident_id == table.incident_id,
+        later.c.channel == table.channel,
+        later.c.seq > table.seq,
+        later.c.status.in_([*UNFINISHED, str(DeliveryStatus.SENT)]),
+    )
+    return loaded(session, sa.select(*COLUMNS).where(dead, works, is_news, ~is_followed).order_by(table.id))
 
 
 def prune(session: Session, before: datetime) -> int:

@@ -27,7 +27,10 @@ _NAMED: Final = 5_000
 
 def records(table: sa.Table, rows: Iterable[Any]) -> Records:
     """Return the columns of dataclasses; a NaN is refused, since SQLite would turn it into a missing value."""
-    return [{f.name: _stored(table, f.name, getattr(row, f.name)) for f in fields(row)} for row in rows]
+    found = list(rows)
+    # Once for all of them, since it takes as long as a row of ten columns.
+    names = [f.name for f in fields(found[0])] if found else []
+    return [{name: _stored(table, name, getattr(row, name)) for name in names} for row in found]
 
 
 def _stored(table: sa.Table, column: str, value: Any) -> Any:
@@ -48,15 +51,22 @@ def insert(session: Session, table: sa.Table, found: Records) -> None:
         return
     connection = session.connection()
     columns = [column for column in table.c if column.key in found[0]]
-    rows = list(zip(*(_bound(connection.dialect, column, found) for column in columns), strict=True))
+    rows = _rows(connection.dialect, columns, found)
     if connection.dialect.name == "postgresql" and len(rows) >= COPIED:
         _copy(connection, table, [column.name for column in columns], rows)
         return
-    # Positional placeholders come in the order of the table's columns, as the values do.
+    _execute(connection, sa.insert(table), columns, rows)
+
+
+def _execute(
+    connection: sa.Connection, statement: sa.Insert, columns: list[sa.Column[Any]], rows: list[tuple[Any, ...]]
+) -> None:
+    """Run the statement for each of the rows, whose values are in the order of the table's columns."""
+    # Positional placeholders come in that order, too.
     positional: Any = type(connection.dialect)
     dialect = positional(paramstyle="qmark" if connection.dialect.name == "sqlite" else "format")
-    statement = sa.insert(table).compile(dialect=dialect, column_keys=[column.key for column in columns])
-    connection.exec_driver_sql(str(statement), rows)
+    compiled = statement.compile(dialect=dialect, column_keys=[column.key for column in columns])
+    connection.exec_driver_sql(str(compiled), rows)
 
 
 def _copy(connection: sa.Connection, table: sa.Table, names: list[str], rows: list[tuple[Any, ...]]) -> None:
@@ -73,6 +83,10 @@ def _copy(connection: sa.Connection, table: sa.Table, names: list[str], rows: li
         raise DBAPIError.instance(statement, None, error, connection.dialect.loaded_dbapi.Error) from error
 
 
+def _rows(dialect: sa.Dialect, columns: list[sa.Column[Any]], found: Records) -> list[tuple[Any, ...]]:
+    return list(zip(*(_bound(dialect, column, found) for column in columns), strict=True))
+
+
 def _bound(dialect: sa.Dialect, column: sa.Column[Any], found: Records) -> list[Any]:
     """Return the column's values as the driver takes them."""
     values = [record[column.key] for record in found]
@@ -81,12 +95,14 @@ def _bound(dialect: sa.Dialect, column: sa.Column[Any], found: Records) -> list[
 
 
 def upsert(session: Session, table: sa.Table, found: Records) -> None:
-    """Add the records, or overwrite the rows whose key exists."""
+    """Add the records, which all have the same columns, or overwrite the rows whose key exists, one by one in order."""
     if not found:
         return
-    statement = _insert(session, table)
-    changed = {name: statement.excluded[name] for name in found[0] if not table.c[name].primary_key}
-    session.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed), found)
+    connection = session.connection()
+    statement, columns = _insert(session, table), [column for column in table.c if column.key in found[0]]
+    changed = {column.key: statement.excluded[column.key] for column in columns if not column.primary_key}
+    overwriting = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
+    _execute(connection, overwriting, columns, _rows(connection.dialect, columns, found))
 
 
 def insert_new(session: Session, table: sa.Table, found: Records) -> None:

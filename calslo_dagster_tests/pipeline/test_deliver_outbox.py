@@ -107,6 +107,15 @@ def test_a_page_and_its_end_arrive_once_in_order(paged: Project, peer: Peer) -> 
     assert pager["state"] == "resolved"
 
 
+def test_whoever_decides_sends_nothing(paged: Project, peer: Peer) -> None:
+    with paged.store.read() as session:
+        [incident] = incidents.open_ones(session)
+    respond(paged, Response(Answer.ACK, incident.id, "ada", "cli"), now=NOW + SECOND)
+
+    assert (peer.messages(), peer.incidents()) == ([], [])
+    assert {one.status for one in found(paged, "pager")} == {DeliveryStatus.SUPERSEDED}
+
+
 def test_one_channel_that_hangs_keeps_no_other_waiting(paged: Project, peer: Peer) -> None:
     peer.behave("hang", "/slack")
 
@@ -191,6 +200,27 @@ def test_a_late_page_that_is_not_wanted_any_more_is_no_trouble(paged: Project, p
 
     with paged.store.read() as session:
         assert troubles.open_ones(session) == ()
+
+
+def test_a_page_is_never_too_late_and_an_update_is_given_up_with_an_alert(paged: Project, peer: Peer) -> None:
+    send(paged, NOW)
+    with paged.store.read() as session:
+        [incident] = incidents.open_ones(session)
+    peer.behave("500", "/slack")
+    for n, answer in enumerate((Answer.ACK, Answer.UNACK)):
+        respond(paged, Response(answer, incident.id, "ada", "cli"), now=NOW + n * SECOND)
+    advance_alerts(paged, now=NOW + MINUTE)
+    send(paged, NOW + 3 * DAY)
+
+    states = {one.action: one.status for one in found(paged, "chat")}
+    assert (states[Action.UPDATE], states[Action.TRIGGER]) == (DeliveryStatus.DEAD, DeliveryStatus.PENDING)
+    with paged.store.read() as session:
+        told = {one.component: one.reason for one in troubles.open_ones(session)}
+    assert told["delivery:chat"].startswith("chat did not take the update about score_range")
+    assert told["delivery:chat"].endswith("it could not be sent in time")
+    peer.behave("ok", "/slack")
+    send(paged, NOW + 6 * DAY)
+    assert {one.status for one in found(paged, "chat") if one.action is Action.TRIGGER} == {DeliveryStatus.SENT}
 
 
 def test_a_channel_that_fails_again_and_again_rests_and_then_one_message_tries(paged: Project, peer: Peer) -> None:

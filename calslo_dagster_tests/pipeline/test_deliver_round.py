@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from calslo_dagster.pipeline.deliver_outbox import Pace, Tally, deliver_outbox
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.slo.windows import DAY
 from calslo_dagster.store import breaches, deliveries, incidents
+from calslo_dagster.store.deliveries import Delivery
 from calslo_dagster_tests.logs import MINUTE, START
 from calslo_dagster_tests.pipeline.conftest import OpenProject
 from calslo_dagster_tests.torture.scenery import ALWAYS, SLO, breach
@@ -78,10 +80,14 @@ def lasting(seconds: float) -> Callable[[Letter], object]:
     return done
 
 
-def statuses(project: Project, channel: str) -> list[DeliveryStatus]:
+def messages(project: Project) -> list[Delivery]:
     with project.store.read() as session:
         found = [one for i in incidents.recent(session) for one in deliveries.of_incident(session, i.id)]
-    return [one.status for one in sorted(found, key=lambda one: one.id) if one.channel == channel]
+    return sorted(found, key=lambda one: one.id)
+
+
+def statuses(project: Project, channel: str) -> list[DeliveryStatus]:
+    return [one.status for one in messages(project) if one.channel == channel]
 
 
 def test_messages_go_out_one_after_the_other_while_all_is_well(paged: Project) -> None:
@@ -169,3 +175,17 @@ def test_what_was_reached_by_a_failed_attempt_is_known_to_the_next(paged: Projec
         deliver_outbox(paged, clock=lambda at=at: at, channels=channels)  # type: ignore[misc]  # bound now
 
     assert seen == [{}, {"reached": "ada"}]
+
+
+def test_whoever_has_little_left_of_the_lease_gives_the_message_back_unsent(paged: Project) -> None:
+    """Somebody else may take it soon, and what is sent beside them could arrive after the end."""
+    sent: list[Letter] = []
+    channels = {name: Receiver(name, sent.append) for name in ("chat", "pager")}
+    looks = count(1)
+    pace = Pace(lease=10 * SECOND, margin=10 * SECOND)
+
+    deliver_outbox(paged, clock=lambda: NOW, channels=channels, stop=lambda: next(looks) > 4, pace=pace)
+
+    assert sent == []
+    states = {(one.status, one.attempts, one.ambiguous) for one in messages(paged)}
+    assert states == {(DeliveryStatus.PENDING, 0, False)}

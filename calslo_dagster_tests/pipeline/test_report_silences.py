@@ -67,6 +67,20 @@ def test_its_end_lists_what_was_held_back(project: Project) -> None:
         assert silences.matched(session)[held.id].count == 1
 
 
+def test_its_end_lists_a_page_that_was_ordered_before_it_began(project: Project) -> None:
+    hours(project, "mb")
+    track_breaches(project)
+    advance_alerts(project, now=NOW)
+    silence(project)
+    deliver_outbox(project, clock=lambda: NOW)
+    report_silences(project, now=NOW)
+    assert lines(project) == []
+
+    look(project, NOW + HOUR)
+    [report] = [line for line in lines(project) if line["action"] == "digest"]
+    assert report["title"] == "The silence has ended and held back 1 incidents"
+
+
 def test_one_that_held_back_nothing_ends_without_a_word(project: Project) -> None:
     hours(project, "mb")
     track_breaches(project)

@@ -50,6 +50,8 @@ def test_events_come_back_in_the_order_in_which_they_were_written(filled: Store)
         assert [one.id for one in logged] == [1, 3]
         assert [one.event for one in alert_events.between(session, start=NOW, end=NOW + MINUTE)] == EVENTS[::2]
         assert alert_events.head(session) == logged[-1].hash
+        assert alert_events.last_at(session, "other") == NOW + MINUTE
+        assert alert_events.last_at(session, "nobody") is None
 
 
 def test_a_log_that_nobody_touched_is_sound(filled: Store) -> None:

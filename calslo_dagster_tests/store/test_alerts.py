@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from calslo_dagster.alerting.model import Alert, AlertState, Finding
+from calslo_dagster.alerting.model import Alert, AlertState, Finding, Kind
 from calslo_dagster.store import alerts
 from calslo_dagster.store.session import Lock, Store
 from calslo_dagster_tests.store.alert_builders import MINUTE, NOW, alert
@@ -47,6 +47,29 @@ def test_an_episode_closes_before_the_next_one_opens_whatever_the_order_given(st
         assert alerts.open_ones(session) == (AGAIN,)
         assert alerts.of_fingerprint(session, FIRING.subject.fingerprint) == (RESOLVED, AGAIN)
         assert alerts.last_by_fingerprint(session, [FIRING.subject.fingerprint]) == {FIRING.subject.fingerprint: AGAIN}
+
+
+def test_a_slice_that_comes_and_goes_is_one_member_of_its_incident(store: Store) -> None:
+    with store.write(Lock.ALERTS) as session:
+        alerts.put(session, [RESOLVED, PENDING])
+        alerts.put(session, [AGAIN])
+
+    with store.read() as session:
+        assert alerts.of_incident(session, "incident") == (RESOLVED, AGAIN)
+        assert alerts.members(session, "incident") == (AGAIN,)
+        assert alerts.count_firing(session, Kind.BREACH) == 1
+        assert alerts.count_firing(session, Kind.BURN) == 0
+
+
+def test_the_first_and_the_worst_alert_of_an_incident_may_be_of_an_earlier_episode(store: Store) -> None:
+    worst = replace(RESOLVED, finding=replace(RESOLVED.finding, excess=9.5))
+    with store.write(Lock.ALERTS) as session:
+        assert alerts.extremes(session, "incident") == ()
+        alerts.put(session, [worst, AGAIN])
+
+        assert alerts.extremes(session, "incident") == (worst, worst)
+        alerts.put(session, [replace(AGAIN, finding=replace(AGAIN.finding, excess=10.0))])
+        assert [one.episode for one in alerts.extremes(session, "incident")] == [worst.episode, AGAIN.episode]
 
 
 @pytest.mark.parametrize("second", [AGAIN, replace(FIRING, id="another")])

@@ -110,6 +110,23 @@ def test_check_names_what_was_changed_by_hand_and_leaves_other_tables_alone(stor
     assert "somebody_elses" not in found
 
 
+def test_check_names_the_triggers_without_which_the_audit_log_could_be_changed(store_url: str) -> None:
+    upgrade(store_url)
+    is_sqlite = store_url.startswith("sqlite")
+    name = "alert_events_no_delete" if is_sqlite else "alert_events_no_truncate"
+    execute(store_url, f"DROP TRIGGER {name}{'' if is_sqlite else ' ON alert_events'}")
+
+    assert check(store_url) == (f"trigger {name} is missing or off, so that the audit log can be changed",)
+
+
+def test_check_names_a_trigger_that_is_turned_off(postgresql_database: str) -> None:
+    upgrade(postgresql_database)
+    execute(postgresql_database, "ALTER TABLE alert_events DISABLE TRIGGER alert_events_no_change")
+
+    [found] = check(postgresql_database)
+    assert found.startswith("trigger alert_events_no_change is missing or off")
+
+
 def test_an_upgrade_that_fails_leaves_nothing_behind(store_url: str) -> None:
     execute(store_url, "CREATE TABLE deliveries (n INTEGER)")
 

@@ -7,7 +7,7 @@ the migrations build it is a mistake, which `check` and the tests report.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic import command
@@ -19,6 +19,16 @@ from alembic.util import CommandError
 from calslo_dagster.errors import StoreError
 from calslo_dagster.store.schema import REVISION, VERSION_TABLE, metadata
 from calslo_dagster.store.session import engine_for, is_absent, named_errors, reading, redacted, revision_of, writing
+
+# What keeps the audit log as it was written, which Alembic does not look at. PostgreSQL's can also be turned off.
+_TRIGGERS: Final = {
+    "sqlite": ("alert_events_no_delete", "alert_events_no_replace", "alert_events_no_update"),
+    "postgresql": ("alert_events_no_change", "alert_events_no_truncate"),
+}
+_ACTIVE_TRIGGERS: Final = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'alert_events'",
+    "postgresql": "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass('alert_events') AND tgenabled <> 'D'",
+}
 
 
 def upgrade(url: str) -> str:
@@ -46,7 +56,19 @@ def check(url: str) -> tuple[str, ...]:
         return (f"revision {found or 'none'}, not {REVISION}",)
     with _engine(url) as engine, reading(engine).connect() as connection:
         context = MigrationContext.configure(connection, opts=comparison())
-        return tuple(" ".join(repr(change).split()) for change in compare_metadata(context, metadata))
+        changes = [" ".join(repr(change).split()) for change in compare_metadata(context, metadata)]
+        return (*changes, *_lost_triggers(connection))
+
+
+def _lost_triggers(connection: sa.Connection) -> Iterator[str]:
+    """Yield the triggers that no longer keep people from changing the audit log."""
+    name = connection.dialect.name
+    active = set(connection.scalars(sa.text(_ACTIVE_TRIGGERS[name])))
+    yield from (
+        f"trigger {one} is missing or off, so that the audit log can be changed"
+        for one in _TRIGGERS[name]
+        if one not in active
+    )
 
 
 def comparison() -> dict[str, Any]:
