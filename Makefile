@@ -9,8 +9,9 @@ export PYTHONUNBUFFERED := 1
 
 .PHONY: demo dev test check benchmark docs pictures lock clean
 
+# Options of `calslo demo` in DEMO_ARGS, such as: make demo DEMO_ARGS="--webhook http://127.0.0.1:9000/alerts"
 demo: $(READY)
-	$(BIN)/calslo demo
+	$(BIN)/calslo demo $(DEMO_ARGS)
 
 # The Dagster UI with daemon and running schedules, on the home that the demo left.
 dev: .calslo/calslo.yaml

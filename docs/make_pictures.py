@@ -34,7 +34,7 @@ from calslo_dagster.store import measurements
 FOLDER: Final = Path(__file__).parent / "pictures"
 COLUMNS: Final = 136
 DAY: Final = timedelta(days=1)
-SHOWN: Final = "Breaches against the script"
+SHOWN: Final = ("Breaches against the script", "Incidents (")
 
 
 class Terminal(io.StringIO):
@@ -66,21 +66,19 @@ def _write(name: str, text: str) -> None:
 
 
 def table_svg(project: LazyProject, home: Path) -> str:
-    """Return the table of breaches that `calslo demo` prints, as a picture of a terminal."""
+    """Return the tables of breaches and incidents that `calslo demo` prints, as a picture of a terminal."""
     os.environ |= {"COLUMNS": str(COLUMNS), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
     with redirect_stdout(Terminal()) as printed:
         tell(project, home / "calslo.yaml")
     out = Console(record=True, width=COLUMNS, file=io.StringIO())
-    for block in blocks(printed.getvalue()):
-        out.print(Text.from_ansi(block), soft_wrap=True)
-        out.print()
+    out.print(Text.from_ansi("\n\n".join(blocks(printed.getvalue()))), soft_wrap=True)
     picture = out.export_svg(title="calslo demo")
     # The font is fetched from elsewhere otherwise; any monospaced one will do.
     return re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL).replace("Fira Code", "monospace")
 
 
 def blocks(printed: str) -> list[str]:
-    """Return the shown table and the sentence below it."""
+    """Return the shown tables and the sentence below the first."""
     parts = printed.split("\n\n")
     plain = [re.sub(r"\x1b\[[0-9;]*m", "", part).strip() for part in parts]
     shown = [index for index, text in enumerate(plain) if text.startswith(SHOWN) or " missed, " in text]

@@ -24,6 +24,8 @@ from calslo_dagster.channels.redact import conceal
 from calslo_dagster.channels.secret import Secret
 
 SUMMARY: Final = 1024
+# The outcome of a letter that is taken and means no event.
+UNSENT: Final = "PagerDuty has no use for a digest"
 _PATH: Final = "/v2/enqueue"
 # As every text and list has its bound, an event stays below 64 KB; PagerDuty takes 512.
 _TEXT: Final = 500
@@ -74,7 +76,7 @@ class PagerDutyChannel:
     async def send(self, letter: Letter) -> Receipt:
         """Send the event that the letter means to PagerDuty."""
         if letter.action is Action.DIGEST:
-            return Receipt(letter.ref, "PagerDuty has no use for a digest")
+            return Receipt(letter.ref, UNSENT)
         if letter.action is Action.TEST:
             await self._enqueue(letter, "trigger")
             await self._enqueue(letter, "resolve")

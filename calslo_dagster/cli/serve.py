@@ -27,4 +27,5 @@ def serve(config: Path | None, host: str, port: int) -> None:
     project = LazyProject(load_settings(config))
     project.open()
     with listening(project.open(), project.now):
+        click.echo(f"calslo: answering on http://{host}:{port}, end with Ctrl-C", err=True)
         uvicorn.run(answers_app(project.open, project.now), host=host, port=port, log_level="warning")

@@ -32,6 +32,7 @@ def tell(project: LazyProject, settings_file: Path) -> None:
     out.print()
     _tell_script(out, evaluate_demo(opened, now=now), demo_script(opened.settings, now))
     tell_incidents(out, opened, since=opened.settings.demo_spec(now).start)
+    out.print(f"{_command(settings_file, 'alerts show ID')} has all of one.\n", style="dim", soft_wrap=True)
     _tell_availability(out, opened)
     out.print()
     _tell_health(out, opened)
@@ -95,6 +96,12 @@ def _tell_health(out: Console, project: Project) -> None:
         overall = next(row.health for row in health.latest(session) if row.kind is health.Scope.OVERALL)
     score = "unknown" if overall.score is None else f"{overall.score} of 100"
     out.print(f"Health: {overall.word}, {score}. {overall.reason}\n")
+
+
+def _command(settings_file: Path, words: str) -> str:
+    """Return the command as it is written from here; in a folder with `.calslo` it finds the settings by itself."""
+    is_found = settings_file == Path(".calslo/calslo.yaml")
+    return f"calslo {words}" if is_found else f"calslo {words} --config {shlex.quote(str(settings_file))}"
 
 
 def _tell_places(out: Console, project: Project, settings_file: Path) -> None:

@@ -20,15 +20,19 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from calslo_dagster.alerting.links import Ticket, is_good
+from calslo_dagster.alerting.phrases import one_line
 from calslo_dagster.channels.slack_blocks import ACK, SILENCE
 from calslo_dagster.errors import CalsloError
 from calslo_dagster.pipeline import respond_to_alerts as steps
 from calslo_dagster.pipeline.project import Project
+from calslo_dagster.pipeline.refuse_answer import refuse_answer
 from calslo_dagster.pipeline.respond_to_alerts import Answer, UnknownIncident
 from calslo_dagster.pipeline.silence_incident import silence_incident
 from calslo_dagster.settings.channels import PagerDutyChannel, SlackChannel
 
 LARGEST: Final = 256 * 1024
+# Names go on record, so that hidden characters are made visible; nobody could correct them at a button.
+LONGEST_NAME: Final = 80
 SILENCED: Final = timedelta(hours=2)
 _PAGERDUTY: Final = {
     "incident.acknowledged": Answer.ACK,
@@ -92,9 +96,12 @@ class Answers:
         if body is None:
             return _page("Too large", "", 413)
         form = {name: values[0] for name, values in parse_qs(body.decode(errors="replace")).items()}
-        ticket, by = _ticket(form), form.get("by", "").strip()[:80]
-        if ticket is None or not self._is_good(ticket) or not by:
+        ticket, by = _ticket(form), one_line(form.get("by", ""), LONGEST_NAME)
+        if ticket is None or not self._is_good(ticket):
+            await self._refuse("link", "the link was changed, or has expired")
             return _page("This link is not valid, or not any more", "Use `calslo alerts ack` instead.", 403)
+        if not by:
+            return _page("Who are you?", "Go back and write your name.", 400)
         said = await self._respond(steps.Response(Answer.ACK, ticket.incident_id, by, "link"))
         return _page("Done", escape(said), 200)
 
@@ -106,13 +113,15 @@ class Answers:
         name, section = channel
         secrets = [self._secret(name, f"webhook_secrets.{n}") for n in range(len(section.webhook_secrets))]
         if not _is_signed(body, request.headers.get("X-PagerDuty-Signature", ""), secrets):
+            await self._refuse("pagerduty", "the signature is not right", name)
             return JSONResponse({"error": "the signature is not right"}, 401)
         event = _json(body).get("event") or {}
-        answer, data = _PAGERDUTY.get(str(event.get("event_type"))), event.get("data") or {}
-        key = str(data.get("incident_key") or "")
-        if answer is None or not key:
+        data, agent = event.get("data") or {}, event.get("agent") or {}
+        answer, key = _PAGERDUTY.get(str(event.get("event_type"))), str(data.get("incident_key") or "")
+        # Without a person it is the echo of what we told PagerDuty, or a time-out there.
+        if answer is None or not key or not str(agent.get("type")).startswith("user"):
             return JSONResponse({"done": "nothing"}, 202)
-        by = str((event.get("agent") or {}).get("summary") or "PagerDuty")[:80]
+        by = one_line(str(agent.get("summary") or agent.get("id") or "PagerDuty"), LONGEST_NAME)
         said = await self._respond_by_key(answer, key, by)
         return JSONResponse({"done": said})
 
@@ -124,6 +133,7 @@ class Answers:
         secret = self._secret(channel[0], "signing_secret")
         clock = _At(self._now())
         if not secret or not SignatureVerifier(secret, clock).is_valid_request(body, dict(request.headers)):
+            await self._refuse("slack", "the signature is not right", channel[0])
             return JSONResponse({"error": "the signature is not right"}, 401)
         payload = _json(parse_qs(body.decode(errors="replace")).get("payload", ["{}"])[0].encode())
         said = await run_in_threadpool(press, self._open(), payload, self._now())
@@ -146,6 +156,9 @@ class Answers:
         found = getattr(settings.channels.named[name], part)
         address = found[int(number)] if number else found
         return settings.resolve(address, ("channels", name, *key.split("."))) if address else ""
+
+    async def _refuse(self, way: str, reason: str, channel: str = "") -> None:
+        await run_in_threadpool(refuse_answer, self._open(), way, reason, channel=channel, now=self._now())
 
     async def _respond(self, response: steps.Response) -> str:
         try:
@@ -174,7 +187,8 @@ class _At(Clock):
 def press(project: Project, payload: Mapping[str, Any], now: datetime) -> str:
     """Do what a button of a Slack message asks for; return what was done, in a sentence."""
     user = payload.get("user") or {}
-    by = str(user.get("username") or user.get("name") or user.get("id") or "somebody in Slack")[:80]
+    name = str(user.get("username") or user.get("name") or user.get("id") or "somebody in Slack")
+    by = one_line(name, LONGEST_NAME)
     said = []
     for action in payload.get("actions") or ():
         name, value = str(action.get("action_id", "")), str(action.get("value", ""))
@@ -186,7 +200,7 @@ def press(project: Project, payload: Mapping[str, Any], now: datetime) -> str:
 
 
 def _pressed(project: Project, name: str, value: str, by: str, *, now: datetime) -> str:
-    incident_id = str(_json(value.encode()).get("incident_id", ""))
+    incident_id = str(_json(value.encode(errors="replace")).get("incident_id", ""))
     if name == ACK:
         return steps.respond(project, steps.Response(Answer.ACK, incident_id, by, "slack"), now=now)
     if name == SILENCE:

@@ -74,7 +74,7 @@ def _assert_story(shown: str, home: Path) -> None:
     assert f"calslo demo --home {home} --serve" in shown
     assert "Health: " in shown
     alerts = [json.loads(line) for line in (home / "alerts.jsonl").read_text().splitlines()]
-    assert f"messages: {len(alerts)} to log" in shown
+    assert f"Messages: {len(alerts)} to log" in shown
     assert {line["action"] for line in alerts} >= {"trigger", "resolve"}
 
 

@@ -85,7 +85,7 @@ def test_a_missing_column_is_named_with_those_that_are_there_and_the_option(
 
     assert message.startswith(f'{path}: no column "{missing}"; columns found: ')
     assert "prediction_id" in message
-    assert message.endswith(f"or pass {flag}")
+    assert message.endswith(f"or pass {flag} to calslo evaluate")
 
 
 def test_text_in_a_score_column_is_named_with_its_row(tmp_path: Path) -> None:
@@ -139,14 +139,14 @@ def test_times_without_a_zone_are_refused_with_the_option_that_names_it(tmp_path
     message = refused(path)
 
     assert message.startswith(f'{path}: column "event_time", row 2: "{time}" has no time zone')
-    assert message.endswith("or pass --time-zone UTC")
+    assert message.endswith("or pass --time-zone UTC to calslo evaluate")
     assert measured(path, "--time-zone", "UTC")["metrics"]["*"]["n"] == 1
 
 
 def test_times_as_numbers_are_refused_with_the_option_that_names_the_unit(tmp_path: Path) -> None:
     path = write(tmp_path / "log.csv", [row(event_time=1_772_366_400_000)])
 
-    assert refused(path).endswith("or pass --time-unit ms")
+    assert refused(path).endswith("or pass --time-unit ms to calslo evaluate")
 
     only_row = only(measured(path, "--time-unit", "ms", "--slo", "score_range")["measurements"])
     assert only_row["window_start"] == "2026-03-01T12:00:00+00:00"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 STOP_SECONDS = 10
+WAIT_SECONDS = 60
 # 32 characters, as PagerDuty's keys have.
 ROUTING_KEY = "R0CANARYr0utingkey5d41402abc4b2a"
 
@@ -84,11 +85,16 @@ class Peer:
         received: dict[str, int] = self.call("state")["webhook"]
         return received
 
-    def call(self, what: str, told: Any = None) -> Any:
+    def socket(self, do: str, **told: Any) -> dict[str, Any]:
+        """Make Slack's Socket Mode `send` a message, `disconnect`, `drop`, or `await` so many connections."""
+        state: dict[str, Any] = self.call("socket", {"do": do, **told}, seconds=WAIT_SECONDS)
+        return state
+
+    def call(self, what: str, told: Any = None, *, seconds: float = STOP_SECONDS) -> Any:
         """Post to, or without a body read from, the control address."""
         body = None if told is None else json.dumps(told).encode()
         request = urllib.request.Request(f"{self.url}/control/{what}", data=body)
-        with urllib.request.urlopen(request, timeout=STOP_SECONDS) as answer:
+        with urllib.request.urlopen(request, timeout=seconds) as answer:
             return json.loads(answer.read())
 
 

@@ -1,10 +1,10 @@
 """Slack, PagerDuty and a webhook receiver as one program: `python -m calslo_dagster_tests.peers.server --journal FILE`.
 
 It prints its address, and lives in a process of its own, so that it remembers what its clients did before they were
-killed. Paths: `/slack/services/T/B/KEY`, `/slack/api/METHOD`, `/pagerduty/v2/enqueue`, `/webhook/...`. How to behave is
-told at run time by a POST of `{"path": prefix, "mode": name, "retry_after": n, "times": n}` to `/control/mode`; what
-happened is read from `/control/state` and `/control/journal`. The journal has one line per request, written before
-the answer.
+killed. Paths: `/slack/services/T/B/KEY`, `/slack/api/METHOD`, `/slack/socket` (a WebSocket), `/pagerduty/v2/enqueue`,
+`/webhook/...`. How to behave is told at run time by a POST of `{"path": prefix, "mode": name, "retry_after": n,
+"times": n}` to `/control/mode`, what Slack's socket does by one to `/control/socket`; what happened is read from
+`/control/state` and `/control/journal`. The journal has one line per request, written before the answer.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from calslo_dagster_tests.peers.modes import Mode, answer, excuse
 from calslo_dagster_tests.peers.pagerduty import PagerDuty
 from calslo_dagster_tests.peers.receiver import Receiver
 from calslo_dagster_tests.peers.slack import Slack
+from calslo_dagster_tests.peers.socket_mode import PATH, SocketMode
 from calslo_dagster_tests.peers.wire import Reply, Request, json_reply, read_request, send
 
 
@@ -34,14 +35,18 @@ class Peers:
 
     def start_over(self) -> None:
         """Forget messages, incidents and modes; the journal stays."""
-        self.slack, self.pagerduty, self.receiver = Slack(), PagerDuty(), Receiver()
+        self.slack, self.pagerduty, self.receiver, self.socket = Slack(), PagerDuty(), Receiver(), SocketMode()
         self.modes: dict[str, Mode] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request."""
         try:
             request = await read_request(reader)
-            if request and request.path.startswith("/control/"):
+            if request and request.path.startswith(PATH):
+                await self.socket.serve(request, reader, writer)
+            elif request and request.path == "/control/socket":
+                await send(writer, b"".join((await self.socket.control(request.json)).encoded()))
+            elif request and request.path.startswith("/control/"):
                 await send(writer, b"".join(_or_refused(self.control, request).encoded()))
             elif request:
                 mode = self.mode(request.path)
@@ -74,6 +79,7 @@ class Peers:
         """Return what the service at this path answers."""
         services = {
             "/slack/services/": self.slack.take_webhook,
+            "/slack/api/apps.connections.open": self.socket.take_method,
             "/slack/api/": self.slack.take_method,
             "/pagerduty/": self.pagerduty.take,
             "/webhook": self.receiver.take,
@@ -104,7 +110,7 @@ class Peers:
             case "/control/journal":
                 return json_reply(self.entries)
             case "/control/state":
-                state = {"slack": self.slack.messages, "webhook": self.receiver.state()}
+                state = {"slack": self.slack.messages, "webhook": self.receiver.state(), "socket": self.socket.state()}
                 return json_reply({**state, "pagerduty": self.pagerduty.state()})
             case _:
                 return Reply(404)

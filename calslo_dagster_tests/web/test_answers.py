@@ -24,17 +24,13 @@ from calslo_dagster.alerting.links import LASTS, ack_link
 from calslo_dagster.alerting.model import Incident, IncidentState
 from calslo_dagster.channels.log import LogChannel
 from calslo_dagster.channels.slack_blocks import ACK, SILENCE
-from calslo_dagster.pipeline.advance_alerts import advance_alerts
 from calslo_dagster.pipeline.deliver_outbox import deliver_outbox
 from calslo_dagster.pipeline.project import Project
-from calslo_dagster.pipeline.track_breaches import track_breaches
-from calslo_dagster.slo.windows import DAY
-from calslo_dagster.store import alert_events, deliveries, incidents, silences
+from calslo_dagster.store import deliveries, silences
 from calslo_dagster.web.answers import answers_app
-from calslo_dagster_tests.logs import START, project_at
-from calslo_dagster_tests.pipeline.courses import hours
+from calslo_dagster_tests.logs import project_at
+from calslo_dagster_tests.web.standing import NOW, incident_of, record_of, with_incident
 
-NOW = START + DAY
 KEY, PD_SECRET, SLACK_SECRET = "link-key-0123456789", "pd-secret-0123456789", "slack-secret-0123456789"
 CHANNELS = """
 channels:
@@ -64,8 +60,7 @@ class Front:
 
     @property
     def incident(self) -> Incident:
-        with self.project.store.read() as session:
-            return incidents.recent(session)[0]
+        return incident_of(self.project)
 
 
 @contextmanager
@@ -90,12 +85,7 @@ def serving(project: Project) -> Iterator[Front]:
 @pytest.fixture
 def front(tmp_path: Path) -> Iterator[Front]:
     secrets = {"key": "R" * 32, "old": "another-secret", "pd": PD_SECRET, "slack": SLACK_SECRET, "link": KEY}
-    for name, value in {**secrets, "hook": "http://127.0.0.1:9/hook"}.items():
-        (tmp_path / name).write_text(value)
-    project = project_at(tmp_path, extra=CHANNELS)
-    hours(project, "mb")
-    track_breaches(project)
-    advance_alerts(project, now=NOW)
+    project = with_incident(tmp_path, CHANNELS, {**secrets, "hook": "http://127.0.0.1:9/hook"})
     with project.store, serving(project) as running:
         yield running
 
@@ -124,9 +114,12 @@ def test_following_a_link_does_nothing_and_confirming_it_acknowledges(front: Fro
     assert (status, front.incident.acked_by) == (200, "Ada <b>")
     assert "Ada &lt;b&gt;" in page
     assert front.call("/answers/ack", form(path, by="Ada <b>"))[0] == 200
-    with front.project.store.read() as session:
-        acks = [e.event for e in alert_events.of_incident(session, front.incident.id) if e.event.kind == "acked"]
-    assert [(event.actor, event.source) for event in acks] == [("Ada <b>", "link")]
+    assert [(event.actor, event.source) for event in record_of(front.project, "acked")] == [("Ada <b>", "link")]
+
+
+def test_a_link_without_a_name_is_nobodys_answer(front: Front) -> None:
+    assert front.call("/answers/ack", form(link(front), by="  "))[0] == 400
+    assert front.incident.state is IncidentState.FIRING
 
 
 @pytest.mark.parametrize("spoiled", ["incident=0123456789abcdef", "expires=9999999999", "signature=00"])
@@ -147,9 +140,14 @@ def test_a_link_of_another_key_or_that_has_expired_is_refused(front: Front) -> N
     assert front.call(good)[0] == 403
 
 
-def pagerduty(front: Front, kind: str, *, key: str | None = None, secret: str = PD_SECRET) -> tuple[int, str]:
+GRACE = {"id": "PLH1HKV", "type": "user_reference", "summary": "Grace"}
+
+
+def pagerduty(
+    front: Front, kind: str, *, key: str | None = None, secret: str = PD_SECRET, agent: Any = GRACE
+) -> tuple[int, str]:
     data = {"id": "Q1", "type": "incident", "incident_key": key or front.incident.dedup_key}
-    event = {"event_type": kind, "agent": {"summary": "Grace"}, "data": data}
+    event = {"event_type": kind, "agent": agent, "data": data}
     body = json.dumps({"event": event}).encode()
     signature = hmac.new(secret.encode(), body, sha256).hexdigest()
     return front.call("/answers/pagerduty/pager", body, X_PagerDuty_Signature=f"v1=00,v1={signature}")
@@ -168,6 +166,31 @@ def test_what_people_do_in_pagerduty_is_done_here(front: Front) -> None:
 def test_events_that_mean_nothing_here_are_answered(front: Front) -> None:
     assert pagerduty(front, "incident.priority_updated") == (202, '{"done":"nothing"}')
     assert "is the key of no incident" in pagerduty(front, "incident.acknowledged", key="calslo-0")[1]
+
+
+@pytest.mark.parametrize("agent", [None, {"id": "P1", "type": "service_reference", "summary": "calslo"}])
+def test_the_echo_of_what_we_told_pagerduty_is_no_answer(front: Front, agent: Any) -> None:
+    """Otherwise it would take the incident from the person who has acknowledged it elsewhere."""
+    assert pagerduty(front, "incident.acknowledged")[0] == 200
+
+    assert pagerduty(front, "incident.acknowledged", agent=agent) == (202, '{"done":"nothing"}')
+    assert pagerduty(front, "incident.resolved", agent=agent) == (202, '{"done":"nothing"}')
+    assert (front.incident.state, front.incident.acked_by) == (IncidentState.ACKED, "Grace")
+
+
+def test_refused_answers_are_on_record_but_do_not_flood_it(front: Front) -> None:
+    """Anybody can send wrong signatures, so each way in adds a line a minute at most; reading a link adds none."""
+    for _ in range(3):
+        assert pagerduty(front, "incident.acknowledged", secret="guess")[0] == 401
+        assert slack(front, ACK, secret="guess")[0] == 401
+        assert front.call("/answers/ack", form(link(front, "other"), by="eve"))[0] == 403
+        assert front.call(link(front, "other"))[0] == 403
+    front.clock["now"] += timedelta(minutes=1)
+    assert pagerduty(front, "incident.acknowledged", secret="guess")[0] == 401
+
+    refused = record_of(front.project, "refused")
+    assert [event.source for event in refused] == ["pagerduty", "slack", "link", "pagerduty"]
+    assert {event.actor for event in refused} == {"unknown"}
 
 
 def test_a_wrong_signature_changes_nothing(front: Front) -> None:
