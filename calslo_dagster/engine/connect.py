@@ -15,7 +15,7 @@ class EngineSettings:
     """
 
     threads: int = 2
-    memory_limit: str = "400MB"
+    memory_limit: str = "360MB"
     temp_directory: Path | None = None
 
     def __post_init__(self) -> None:

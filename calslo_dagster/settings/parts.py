@@ -47,7 +47,7 @@ class EngineSection(Section):
     threads: Count | None = None
     """Threads of the engine; 2 unless told."""
     memory_limit: Memory | None = None
-    """Memory of the engine, such as 2GB, 400MB unless told; work beyond it goes to disk."""
+    """Memory of the engine, such as 2GB, 360MB unless told; work beyond it goes to disk."""
     temp_directory: Text | None = None
     """Where it goes to disk, with room for a copy of the rows of one run; a folder below `home` unless told."""
 
