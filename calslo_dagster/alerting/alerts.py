@@ -73,4 +73,4 @@ def _gone(draft: Draft) -> Iterator[Alert]:
 
 
 def _ending(alert: Alert) -> str:
-    return "is well again" if alert.state is AlertState.FIRING else "passed before it opened"
+    return "it is well again" if alert.state is AlertState.FIRING else "it passed before it opened"

@@ -1,6 +1,6 @@
 """Escalation: who is told next, and what keeps it from happening.
 
-The policy is the one of the time when the incident opened, so that an edit of the settings strands nobody.
+The policy is the one of the time when the incident opened or got worse, so that an edit of the settings strands nobody.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,17 +32,31 @@ MOST_STEPS: Final = 50
 
 def begin(draft: Draft, rules: Rules, incident: Incident) -> None:
     """Start the escalation of a new incident."""
-    policy, why = rules.policy_for({**incident.labels, "severity": str(incident.severity)})
-    due_at = draft.now + rules.group_wait + _wait(policy, 0)
-    draft.put_escalation(Escalation(incident.id, policy, due_at=due_at))
-    draft.note(incident, "escalation began", why, {"policy": policy.name, "due_at": due_at.isoformat()})
+    _begin(draft, rules, incident, after=rules.group_wait)
+
+
+def restart(draft: Draft, rules: Rules, incident: Incident) -> None:
+    """Start the escalation over, now, by the policy for what has become worse: it may be others who are to know."""
+    _begin(draft, rules, incident, known=draft.escalation(incident.id))
 
 
 def renew(draft: Draft, incident: Incident) -> None:
-    """Start the escalation over, now."""
+    """Start the escalation over, now, by the policy that it has."""
     known = draft.escalation(incident.id)
     if known is not None:
-        draft.put_escalation(renewed(known, due_at=draft.now + _wait(known.policy, 0)))
+        again = renewed(known, due_at=draft.now + _wait(known.policy, 0))
+        draft.put_escalation(replace(again, pages=known.pages + 1))
+
+
+def _begin(
+    draft: Draft, rules: Rules, incident: Incident, *, after: timedelta = timedelta(0), known: Escalation | None = None
+) -> None:
+    policy, why = rules.policy_for({**incident.labels, "severity": str(incident.severity)})
+    due_at = draft.now + after + _wait(policy, 0)
+    round_, pages = (known.round + 1, known.pages + 1) if known else (1, 1)
+    draft.put_escalation(Escalation(incident.id, policy, round=round_, due_at=due_at, pages=pages))
+    payload = {"policy": policy.name, "round": round_, "due_at": due_at.isoformat()}
+    draft.note(incident, "escalation began", why, payload)
 
 
 def stop(draft: Draft, incident_id: str, state: EscalationState) -> None:
@@ -70,7 +84,13 @@ def escalate(draft: Draft, rules: Rules) -> None:
 def _is_due(draft: Draft, incident: Incident) -> bool:
     escalation = draft.escalation(incident.id)
     dates = (escalation.due_at if escalation else None, incident.next_repeat_at)
-    return any(date is not None and date <= draft.now for date in dates)
+    is_owed = escalation is not None and _owes(incident, escalation)
+    return is_owed or any(date is not None and date <= draft.now for date in dates)
+
+
+def _owes(incident: Incident, escalation: Escalation) -> bool:
+    """Whether it is bad enough by now for a step that was left out."""
+    return escalation.owed is not None and not _refusal(incident, escalation.policy.steps[escalation.owed])
 
 
 def _noted(draft: Draft, incident: Incident, suppression: Suppression | None) -> Incident:
@@ -91,15 +111,29 @@ def _noted(draft: Draft, incident: Incident, suppression: Suppression | None) ->
 def _take(draft: Draft, rules: Rules, incident: Incident) -> None:
     told = False
     for _ in range(MOST_STEPS):
-        escalation = draft.escalation(incident.id)
-        if escalation is None or escalation.due_at is None or escalation.due_at > draft.now:
+        escalation = _due(draft, incident)
+        if escalation is None:
             break
         told |= _step(draft, incident, escalation)
     repeat = rules.repeat.get(incident.severity)
     if told:
         draft.put_incident(replace(incident, next_repeat_at=draft.now + repeat if repeat else None))
-    elif incident.next_repeat_at and incident.next_repeat_at <= draft.now:
+    elif incident.next_repeat_at and incident.next_repeat_at <= draft.now and not draft.picture.is_past:
         _repeat(draft, incident, repeat)
+
+
+def _due(draft: Draft, incident: Incident) -> Escalation | None:
+    """Return the escalation if a step of it is due, begun anew at the step that is owed if there is one.
+
+    Of what has passed only the first step is taken: nobody could answer it, and all steps at once would wake everybody.
+    """
+    escalation = draft.escalation(incident.id)
+    if escalation is None or (draft.picture.is_past and (escalation.round, escalation.step) != (1, 0)):
+        return None
+    if escalation.owed is not None and _owes(incident, escalation):
+        # Those behind it get the time that their waits give whoever is told now.
+        return replace(renewed(escalation, due_at=draft.now), step=escalation.owed)
+    return escalation if escalation.due_at is not None and escalation.due_at <= draft.now else None
 
 
 def _step(draft: Draft, incident: Incident, escalation: Escalation) -> bool:
@@ -109,8 +143,8 @@ def _step(draft: Draft, incident: Incident, escalation: Escalation) -> bool:
     if step.repeat:
         _start_over(draft, incident, escalation, step)
         return False
-    _advance(draft, escalation)
     refused = _refusal(incident, step)
+    _advance(draft, replace(escalation, owed=escalation.step) if _is_owed(incident, escalation) else escalation)
     if refused:
         draft.note(incident, "step not taken", f"step {escalation.step + 1} of {escalation.policy.name}: {refused}")
         return False
@@ -130,9 +164,18 @@ def _step(draft: Draft, incident: Incident, escalation: Escalation) -> bool:
 def _refusal(incident: Incident, step: Step) -> str:
     if step.still is Target.UNACKED and incident.state is IncidentState.ACKED:
         return f"{incident.acked_by} has acknowledged"
-    if incident.severity.rank < step.at_least.rank:
+    if _is_too_mild(incident, step):
         return f"{incident.severity} is less than {step.at_least}"
     return ""
+
+
+def _is_owed(incident: Incident, escalation: Escalation) -> bool:
+    """Whether the step that is due is the first for which it is not bad enough: it is left out, but not for good."""
+    return escalation.owed is None and _is_too_mild(incident, escalation.policy.steps[escalation.step])
+
+
+def _is_too_mild(incident: Incident, step: Step) -> bool:
+    return incident.severity.rank < step.at_least.rank
 
 
 def _advance(draft: Draft, escalation: Escalation) -> None:

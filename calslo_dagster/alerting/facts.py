@@ -37,7 +37,8 @@ class Facts:
     budget: the error budget in words, empty if there is none; changes: what changed before it began; cautions: why the
     figures may mislead (label lag, blind slices); why: which policy and step sends this; next_step: what happens next;
     answers: how to acknowledge or silence, as commands; links: runbook, report, run and the like; note: what a person
-    said.
+    said; flaps, flapping: how often it came back, and how it comes and goes, empty unless it does so often;
+    page: the number of times for which people have to be woken, at first 1.
     """
 
     incident_id: str
@@ -72,6 +73,8 @@ class Facts:
     answers: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
     note: str = ""
+    flapping: str = ""
+    page: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as JSON values."""

@@ -52,11 +52,13 @@ def headline(facts: Facts, action: Action) -> str:
 
 def _head(facts: Facts, action: Action) -> str:
     severity = facts.severity.upper()
+    flapping = f"FLAPPING {severity}" if facts.flapping else ""
     heads = {
+        Action.TRIGGER: flapping or severity,
         Action.RESOLVE: "RESOLVED",
         Action.ACK: "ACKNOWLEDGED",
         Action.UPDATE: f"UPDATE {severity}",
-        Action.DIGEST: f"FLAPPING {severity}" if facts.flaps > 1 else f"STILL {severity}",
+        Action.DIGEST: flapping or f"STILL {severity}",
         Action.TEST: f"TEST {severity}",
     }
     return heads.get(action, severity)

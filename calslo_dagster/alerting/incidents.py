@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from calslo_dagster.alerting.escalation import begin, renew, stop
+from calslo_dagster.alerting.escalation import begin, renew, restart, stop
 from calslo_dagster.alerting.model import (
+    EVERYTHING,
     Action,
     Alert,
     AlertState,
@@ -18,10 +19,13 @@ from calslo_dagster.alerting.model import (
     identity,
 )
 from calslo_dagster.alerting.picture import Draft
+from calslo_dagster.alerting.readings import moment, times
 from calslo_dagster.alerting.rules import Rules
 from calslo_dagster.alerting.suppression import firing_members
 from calslo_dagster.slo.windows import spoken
 
+# What most slices at once make of a severity. What may be read tomorrow stays so, however much of it there is.
+WIDESPREAD = {Severity.WARNING: Severity.CRITICAL, Severity.CRITICAL: Severity.EMERGENCY}
 # How many leases after a resolve it is sent again, when a message of the incident may have arrived unseen.
 ECHO_LEASES = 3
 
@@ -37,7 +41,7 @@ def gather(draft: Draft, rules: Rules) -> None:
         if incident is None or not incident.is_open:
             incident = _opened(draft, rules, members, last=incident)
         else:
-            draft.note(incident, "joined", f"{_slices(members)} breached too", _listed(members))
+            draft.note(incident, "joined", f"{_trouble(members)} too", _listed(members))
         for member in members:
             draft.put_alert(replace(member, incident_id=incident.id))
 
@@ -50,7 +54,7 @@ def follow(draft: Draft, rules: Rules) -> None:
     for incident in [one for one in draft.incidents if one.is_open]:
         firing = members.get(incident.id, [])
         if left.get(incident.id):
-            draft.note(incident, "left", f"{_slices(left[incident.id])} well again", _listed(left[incident.id]))
+            draft.note(incident, "left", f"{_well(left[incident.id])} well again", _listed(left[incident.id]))
         if firing:
             _goes_on(draft, rules, incident, firing)
         else:
@@ -100,12 +104,13 @@ def _opened(draft: Draft, rules: Rules, members: Sequence[Alert], last: Incident
         opened_at=draft.now,
         members=len(members),
         flaps=flaps,
+        flaps_since=(last.flaps_since or last.opened_at) if last and flaps else None,
     )
     draft.put_incident(incident)
     again = f", episode {episode}" if episode > 1 else ""
-    draft.note(incident, "opened", f"{_slices(members)} breached: {members[0].finding.reason}{again}", _listed(members))
+    draft.note(incident, "opened", f"{_trouble(members)}: {members[0].finding.reason}{again}", _listed(members))
     if flaps >= rules.flapping_after:
-        draft.note(incident, "flapping", f"it came back {flaps} times within {spoken(rules.cool_down)} of its end")
+        draft.note(incident, "flapping", flapping(incident, rules))
     begin(draft, rules, incident)
     return incident
 
@@ -117,24 +122,28 @@ def _flaps(draft: Draft, rules: Rules, last: Incident | None) -> int:
 
 
 def severity_of(draft: Draft, rules: Rules, members: Sequence[Alert]) -> Severity:
-    """Return the worst severity of the members; most slices of a promise broken at once are an emergency."""
+    """Return the worst severity of the members, one worse if most slices of the model break the promise at once."""
     worst = max((member.severity for member in members), key=lambda s: s.rank)
     subject = members[0].subject
-    judged = draft.picture.judged.get(subject.name, 0)
-    wide = len(members) >= max(rules.widespread_least, rules.widespread_share * judged)
-    if subject.kind is Kind.BREACH and judged and wide and worst.rank >= Severity.CRITICAL.rank:
-        return Severity.EMERGENCY
-    return worst
+    judged = draft.picture.judged.get((subject.name, subject.model), 0)
+    # All traffic is no slice: it is breached because the slices are.
+    broken = sum(member.subject.slice != EVERYTHING for member in members)
+    wide = broken >= max(rules.widespread_least, rules.widespread_share * judged)
+    return WIDESPREAD.get(worst, worst) if subject.kind is Kind.BREACH and judged and wide else worst
 
 
 def _goes_on(draft: Draft, rules: Rules, incident: Incident, firing: Sequence[Alert]) -> None:
     severity = severity_of(draft, rules, firing)
-    now = replace(incident, severity=severity, members=len(firing), clear_since=None)
-    rises = severity.rank > incident.peak_severity.rank
+    now = replace(incident, severity=severity, members=len(firing))
+    if incident.clear_since is not None:
+        now = replace(now, clear_since=None, flaps=now.flaps + 1)
+        draft.note(now, "came back", f"{_trouble(firing)} again; it came back {times(now.flaps)}", _listed(firing))
+    rises = is_rise(incident, severity)
     if rises:
-        now = replace(unacknowledged(now), peak_severity=severity)
+        worst = max(severity, incident.peak_severity, key=lambda one: one.rank)
+        now = replace(unacknowledged(now), peak_severity=worst)
         broken = f", which ends the acknowledgement by {incident.acked_by}" if incident.acked_by else ""
-        draft.note(now, "raised", f"from {incident.peak_severity} to {severity}{broken}")
+        draft.note(now, "raised", f"from {incident.severity} to {severity}{broken}")
     elif incident.ack_expires_at and draft.now >= incident.ack_expires_at:
         now = unacknowledged(now)
         draft.note(now, "unacked", f"the acknowledgement by {incident.acked_by} has expired")
@@ -142,8 +151,15 @@ def _goes_on(draft: Draft, rules: Rules, incident: Incident, firing: Sequence[Al
         now = _told_again(draft, rules, now)
     if now != incident:
         draft.put_incident(now)
-    if rises or (incident.state is IncidentState.ACKED and now.state is IncidentState.FIRING):
+    if rises:
+        restart(draft, rules, now)
+    elif incident.state is IncidentState.ACKED and now.state is IncidentState.FIRING:
         renew(draft, now)
+
+
+def is_rise(incident: Incident, severity: Severity) -> bool:
+    """Whether it is worse than anybody knows: than ever, or than when whoever has it took it on."""
+    return severity.rank > (incident.acked_severity or incident.peak_severity).rank
 
 
 def _told_again(draft: Draft, rules: Rules, incident: Incident) -> Incident:
@@ -157,7 +173,8 @@ def _told_again(draft: Draft, rules: Rules, incident: Incident) -> Incident:
 
 def unacknowledged(incident: Incident) -> Incident:
     """Return the incident with nobody who has it."""
-    return replace(incident, state=IncidentState.FIRING, acked_by=None, acked_at=None, ack_expires_at=None)
+    free = replace(incident, state=IncidentState.FIRING, acked_by=None, acked_severity=None)
+    return replace(free, acked_at=None, ack_expires_at=None)
 
 
 def _is_clear(draft: Draft, rules: Rules, incident: Incident, left: Sequence[Alert]) -> None:
@@ -181,8 +198,35 @@ def _left(draft: Draft) -> Mapping[str, list[Alert]]:
     return left
 
 
+def flapping(incident: Incident, rules: Rules) -> str:
+    """Return how it comes and goes, which is told once and not each time; empty unless it flaps."""
+    if incident.flaps < rules.flapping_after:
+        return ""
+    since = f" since {moment(incident.flaps_since)}" if incident.flaps_since else ""
+    ends = f"; it is told once, and ends when it has been well for {spoken(rules.flapping_clear)}"
+    return f"it came back {times(incident.flaps)}{since}{ends if incident.is_open else ''}"
+
+
+def _trouble(members: Sequence[Alert]) -> str:
+    """Return what is wrong with how many, as people call it."""
+    subject, is_one = members[0].subject, len(members) == 1
+    if subject.kind is Kind.PIPELINE:
+        return f"{subject.name} is in trouble"
+    wrong = {
+        Kind.BLIND: "cannot be judged",
+        Kind.BURN: "burns its budget" if is_one else "burn their budgets",
+    }
+    return f"{_slices(members)} {wrong.get(subject.kind, 'is breached' if is_one else 'are breached')}"
+
+
+def _well(members: Sequence[Alert]) -> str:
+    if members[0].subject.kind is Kind.PIPELINE:
+        return f"{members[0].subject.name} is"
+    return f"{_slices(members)} {'is' if len(members) == 1 else 'are'}"
+
+
 def _slices(members: Sequence[Alert]) -> str:
-    return "1 slice is" if len(members) == 1 else f"{len(members):,} slices are"
+    return "1 slice" if len(members) == 1 else f"{len(members):,} slices"
 
 
 def _listed(members: Sequence[Alert]) -> dict[str, list[str]]:

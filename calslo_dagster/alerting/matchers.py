@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from shlex import quote
 from typing import Final, Self
 
 from calslo_dagster.alerting.patterns import pattern
@@ -11,6 +12,8 @@ from calslo_dagster.alerting.patterns import pattern
 ALL: Final = "all"
 # What every alert has, so that a pattern for anything leaves nothing out.
 IDENTITY: Final = frozenset({"kind", "slo", "slice", "model", "environment", "severity"})
+# What all alerts of an incident share, and later ones of the same trouble too.
+SHARED: Final = ("kind", "slo", "model", "environment")
 _LONGEST_VALUE: Final = 1_000
 _PARTS: Final = re.compile(
     r"""\s*(?:"(?P<quoted>(?:\\.|[^"\\])*)"|(?P<bare>[^\s=!~<>"',{}][^=!~<>"',{}]*?))\s*(?P<operator>[=!~<>]+)\s*(?P<value>.*?)\s*""",
@@ -85,18 +88,33 @@ class Matcher:
         """Whether it leaves nothing out: it holds without the label, or for any value of one that every alert has."""
         return self._holds("") or (self.label in IDENTITY and all(map(self._holds, _SAMPLES)))
 
+    def names(self, value: str) -> bool:
+        """Whether this is the value, or one of those, that it speaks of, be it to hold for them or not."""
+        return pattern(self.value)(value) if self.operator.is_pattern else value == self.value
+
+    @property
+    def argument(self) -> str:
+        """The matcher as an argument of a command in a shell, without quotes where none are needed."""
+        bare = f"{self.label}{self.operator}{self.value}"
+        is_plain = self.value and re.fullmatch(r"[\w.:/@%+-]+", self.value, re.ASCII) and quote(bare) == bare
+        return bare if is_plain else quote(str(self))
+
     def __str__(self) -> str:
         label = self.label if re.fullmatch(r"[^\s=!~<>\"',{}]+", self.label) else _quoted(self.label)
         return f"{label}{self.operator}{_quoted(self.value)}"
 
     def _holds(self, value: str) -> bool:
-        same = pattern(self.value)(value) if self.operator.is_pattern else value == self.value
-        return same is not self.operator.is_negated
+        return self.names(value) is not self.operator.is_negated
 
 
 def matches(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
     """Whether all of the matchers hold; without any, everything matches."""
     return all(matcher.matches(labels) for matcher in matchers)
+
+
+def shared(labels: Mapping[str, str]) -> tuple[Matcher, ...]:
+    """Return the matchers of what the alerts of an incident with these labels share, and those of no other one."""
+    return tuple(Matcher(name, Operator.IS, labels[name]) for name in SHARED if labels.get(name))
 
 
 def leave_nothing_out(matchers: Iterable[Matcher]) -> bool:

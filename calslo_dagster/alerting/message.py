@@ -15,6 +15,7 @@ from calslo_dagster.alerting.plain_facts import plain_facts
 from calslo_dagster.alerting.readings import (
     bound,
     detail,
+    detail_of,
     estimate,
     has_model,
     kind_of,
@@ -24,6 +25,7 @@ from calslo_dagster.alerting.readings import (
     scope,
     span,
     subject,
+    times,
 )
 
 LONGEST_TEXT: Final = 3_500
@@ -92,7 +94,7 @@ def _opening(facts: Facts, action: Action) -> Iterator[_Line]:
         yield from _labeled(0, "Direction", facts.direction)
     yield from _labeled(0, "Promise", facts.promise)
     if facts.worst:
-        yield from _worst(facts, facts.worst[0].finding)
+        yield from _worst(facts, facts.worst[0])
     yield from _times(facts)
 
 
@@ -106,11 +108,10 @@ def _what(facts: Facts, action: Action) -> str:
     return f"{subject(facts)}{whose}{trouble}"
 
 
-def _worst(facts: Facts, finding: Finding) -> Iterator[_Line]:
+def _worst(facts: Facts, member: Member) -> Iterator[_Line]:
     """Yield what the verdict on the worst slice says beyond its figures, and the window that it rests on."""
-    is_listed = facts.slices > 1
-    more = "" if is_listed and finding.value is None else detail(finding.reason)
-    yield from _labeled(0, "Detail of the worst" if is_listed else "Detail", more, gives=9, floor=40, may_go=True)
+    label, finding = "Detail of the worst" if facts.slices > 1 else "Detail", member.finding
+    yield from _labeled(0, label, detail_of(facts, member), gives=9, floor=40, may_go=True)
     if finding.window_start and finding.window_end:
         yield _Line(0, f"Window: {span(finding.window_start, finding.window_end)}")
 
@@ -122,9 +123,10 @@ def _times(facts: Facts) -> Iterator[_Line]:
         yield _Line(0, f"Since: {moment(facts.since)}, for {lasted(facts)}")
     if abs(facts.opened_at - facts.since) >= _SAME_TIME:
         yield _Line(0, f"Incident opened: {moment(facts.opened_at)}")
-    if facts.flaps:
-        times = "once" if facts.flaps == 1 else f"{facts.flaps:,} times"
-        yield _Line(0, f"Flapping: it came back {times} soon after it had been resolved")
+    if facts.flapping:
+        yield _Line(0, f"Flapping: {facts.flapping}")
+    elif facts.flaps:
+        yield _Line(0, f"Again: it came back {times(facts.flaps)} soon after it had been resolved")
 
 
 def _slices(facts: Facts) -> Iterator[_Line]:

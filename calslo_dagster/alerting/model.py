@@ -175,9 +175,9 @@ class Alert:
 class Incident:
     """The unit that pages: the alerts of one group while any of them fires.
 
-    labels: what the group's alerts share; flaps: how often it came back soon after it had been resolved; clear_since:
-    since when no member fires while it waits to be resolved; members, worst: how many alerts fire and the worst of all
-    alerts so far; seq: the number of its last event.
+    labels: what the group's alerts share; members: how many alerts fire; flaps: how often it came back soon after it
+    had been well, flaps_since: since when it comes and goes; clear_since: since when no member fires while it waits to
+    be resolved; acked_severity: how bad it was when somebody took it on.
     """
 
     id: str
@@ -199,6 +199,8 @@ class Incident:
     reason: str = ""
     next_repeat_at: datetime | None = None
     suppressed_by: str | None = None
+    acked_severity: Severity | None = None
+    flaps_since: datetime | None = None
 
     @property
     def is_open(self) -> bool:
@@ -242,10 +244,12 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """Where the escalation of an incident stands; `policy` is the one of the time when it began.
+    """Where the escalation of an incident stands; `policy` is the one of the time when it began or last got worse.
 
     round: 1 from the start, one more for each repetition, rise in severity or lost acknowledgement; step: the index of
-    the next step; repeats: how often the policy has started over by itself.
+    the next step; repeats: how often the policy has started over by itself; owed: the first step of the round for which
+    it was not bad enough when it was due; pages: how often people have to be woken: at first, and for each rise and
+    lost acknowledgement.
     """
 
     incident_id: str
@@ -255,6 +259,8 @@ class Escalation:
     repeats: int = 0
     due_at: datetime | None = None
     state: EscalationState = EscalationState.RUNNING
+    owed: int | None = None
+    pages: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +314,8 @@ class Told:
 
 def renewed(escalation: Escalation, *, due_at: datetime) -> Escalation:
     """Return the escalation started over in a new round."""
-    return replace(escalation, round=escalation.round + 1, step=0, due_at=due_at, state=EscalationState.RUNNING)
+    again = replace(escalation, round=escalation.round + 1, step=0, owed=None)
+    return replace(again, due_at=due_at, state=EscalationState.RUNNING)
 
 
 def identity(*parts: str) -> str:

@@ -23,8 +23,9 @@ class Picture:
     """What is known at one instant.
 
     alerts, incidents: the open or else the last one of every fingerprint and group key that the signals name, and all
-    open ones; judged: how many slices of an SLO are judged at all; endings: why a subject without a signal is well, by
-    fingerprint; told: what each channel knows of each open incident.
+    open ones; judged: how many slices of an SLO and model can tell; endings: why a subject without a signal is well, by
+    fingerprint; told: what each channel knows of each open incident; is_past: the instant passed while nothing ran, so
+    that nobody could answer what was told at it.
     """
 
     now: datetime
@@ -34,8 +35,9 @@ class Picture:
     escalations: Mapping[str, Escalation] = field(default_factory=dict)
     told: Mapping[str, Sequence[Told]] = field(default_factory=dict)
     silences: Sequence[Silence] = ()
-    judged: Mapping[str, int] = field(default_factory=dict)
+    judged: Mapping[tuple[str, str], int] = field(default_factory=dict)
     endings: Mapping[str, str] = field(default_factory=dict)
+    is_past: bool = False
 
     @cached_property
     def signal_of(self) -> dict[str, Signal]:

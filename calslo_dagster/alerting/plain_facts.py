@@ -11,13 +11,15 @@ from calslo_dagster.alerting.phrases import one_line
 MOST_MEMBERS: Final = 10
 MOST_ITEMS: Final = 3
 MOST_LINKS: Final = 4
+# Acknowledge, silence, look, and read what to do.
+MOST_COMMANDS: Final = 4
 LONGEST_SLICE: Final = 80
 LONGEST_REASON: Final = 320
 LONGEST_ITEM: Final = 160
 # A budget burns so many times as fast as it lasts, whatever unit the values of its SLO have.
 BURN_UNIT: Final = "times"
 # A command or an address that was cut does something else than it says, so longer ones are left out whole.
-LONGEST_COMMAND: Final = 180
+LONGEST_COMMAND: Final = 260
 LONGEST_URL: Final = 300
 _LONGEST: Final = {
     "incident_id": 64,
@@ -37,6 +39,7 @@ _LONGEST: Final = {
     "why": 200,
     "next_step": 200,
     "note": 400,
+    "flapping": 200,
 }
 
 
@@ -52,7 +55,7 @@ def plain_facts(facts: Facts) -> Facts:
         peak=_member(facts.peak) if facts.peak else None,
         changes=_items(facts.changes),
         cautions=_items(facts.cautions),
-        answers=tuple(_whole(facts.answers[:MOST_ITEMS])),
+        answers=tuple(_whole(facts.answers[:MOST_COMMANDS])),
         links=tuple(_link(link) for link in facts.links[:MOST_LINKS]),
     )
 

@@ -18,6 +18,12 @@ class Rate:
         """Return how many of the wanted messages may go now; `due` is when the next would go in an even flow."""
         if not self.every:
             return wanted
+        return max(0, min(wanted, 1 + self._spare(due, now) // self.every))
+
+    def wait(self, *, due: datetime | None, now: datetime) -> timedelta:
+        """Return how long it is until one message may go."""
+        return max(-self._spare(due, now), timedelta(0)) if self.every else timedelta(0)
+
+    def _spare(self, due: datetime | None, now: datetime) -> timedelta:
         behind = max(due - now, timedelta(0)) if due else timedelta(0)
-        spare = self.every * (self.burst - 1) - behind
-        return max(0, min(wanted, 1 + spare // self.every))
+        return self.every * (self.burst - 1) - behind

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from calslo_dagster.alerting.facts import Facts
+from calslo_dagster.alerting.facts import Facts, Member
 from calslo_dagster.alerting.model import EVERYTHING, Finding, Kind
 from calslo_dagster.slo.limits import figure
 from calslo_dagster.slo.windows import spoken
@@ -76,6 +76,17 @@ def count(facts: Facts) -> str:
     of = f" of {facts.measured:,}" if facts.measured > facts.slices else ""
     is_one = facts.slices == 1 and not of
     return f"{facts.slices:,}{of} {'slice' if is_one else 'slices'}"
+
+
+def times(count: int) -> str:
+    """Return how often: `once`, `3 times`."""
+    return "once" if count == 1 else f"{count:,} times"
+
+
+def detail_of(facts: Facts, member: Member) -> str:
+    """Return what the verdict on the slice says beyond its figures; empty where that is all that is said of it."""
+    is_listed = facts.slices > 1
+    return "" if is_listed and member.finding.value is None else detail(member.finding.reason)
 
 
 def subject(facts: Facts) -> str:

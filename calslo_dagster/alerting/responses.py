@@ -37,6 +37,7 @@ def acknowledge(
         state=IncidentState.ACKED,
         acked_by=draft.actor,
         acked_at=draft.now,
+        acked_severity=incident.severity,
         ack_expires_at=expires,
         next_repeat_at=None,
     )

@@ -42,7 +42,7 @@ class Rules:
     an incident that goes on is told again, None for never; ack_expires: how long an acknowledgement holds; cool_down:
     an incident of the same group so soon after the last has flapped; flapping_after: from so many times on it is one
     that flaps, and ends only after it has been clear for `flapping_clear`; widespread_share, widespread_least: when so
-    many of an SLO's slices are breached at once it is an emergency; lease: how long one attempt to send may hold a
+    many of a model's slices break a promise at once it is one worse; lease: how long one attempt to send may hold a
     message.
     """
 

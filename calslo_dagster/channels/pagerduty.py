@@ -2,21 +2,25 @@
 
 | letter          | event                                                                                            |
 | --------------- | ------------------------------------------------------------------------------------------------ |
-| trigger, update | `trigger`: the same key joins the open incident without paging again, and opens one if none is    |
+| trigger         | `trigger`: the same key joins the open incident without paging again, and opens one if none is.  |
+|                 | After a rise or a lost acknowledgement `resolve` of the old key first, and `trigger` of a new one |
+| update          | none, but `trigger` if the page itself was lost                                                   |
 | ack, resolve    | `acknowledge`, `resolve`; PagerDuty drops both when the key has no open incident                  |
 | digest          | none: it sums up what the incident already knows, and an event would page those who closed it    |
 | test            | `trigger` with severity info, then `resolve`, so that nothing stays open                          |
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
 from calslo_dagster.alerting.facts import Member
 from calslo_dagster.alerting.model import Action, Finding, Severity
+from calslo_dagster.alerting.pager_keys import Event, events, triggered
 from calslo_dagster.alerting.phrases import one_line
 from calslo_dagster.alerting.plain_facts import plain_facts
-from calslo_dagster.alerting.readings import bound, estimate, moment, subject
+from calslo_dagster.alerting.readings import bound, detail_of, estimate, moment, subject
 from calslo_dagster.channels import figures
 from calslo_dagster.channels.base import Letter, Receipt
 from calslo_dagster.channels.http import encoded, post
@@ -25,7 +29,7 @@ from calslo_dagster.channels.secret import Secret
 
 SUMMARY: Final = 1024
 # The outcome of a letter that is taken and means no event.
-UNSENT: Final = "PagerDuty has no use for a digest"
+UNSENT: Final = "PagerDuty has no use for it"
 _PATH: Final = "/v2/enqueue"
 # As every text and list has its bound, an event stays below 64 KB; PagerDuty takes 512.
 _TEXT: Final = 500
@@ -35,12 +39,6 @@ _SEVERITIES: Final = {
     Severity.WARNING: "warning",
     Severity.CRITICAL: "error",
     Severity.EMERGENCY: "critical",
-}
-_EVENTS: Final = {
-    Action.TRIGGER: "trigger",
-    Action.UPDATE: "trigger",
-    Action.ACK: "acknowledge",
-    Action.RESOLVE: "resolve",
 }
 Json = dict[str, Any]
 
@@ -59,7 +57,7 @@ class Region(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PagerDutyChannel:
-    """Opens, acknowledges and resolves one PagerDuty incident per episode.
+    """Opens, acknowledges and resolves one PagerDuty incident per episode at a time.
 
     routing_key: the integration's key, 32 characters; a later event must carry the same one. base_url: another address
     than the region's.
@@ -75,20 +73,30 @@ class PagerDutyChannel:
 
     async def send(self, letter: Letter) -> Receipt:
         """Send the event that the letter means to PagerDuty."""
-        if letter.action is Action.DIGEST:
+        told = list(_events(letter))
+        for event, key in told:
+            await self._enqueue(letter, event, key)
+        if not told:
             return Receipt(letter.ref, UNSENT)
-        if letter.action is Action.TEST:
-            await self._enqueue(letter, "trigger")
-            await self._enqueue(letter, "resolve")
-        else:
-            await self._enqueue(letter, _EVENTS[letter.action])
-        return Receipt({"dedup_key": letter.dedup_key}, "accepted")
+        page = triggered(letter.action, page=letter.facts.page, known=_known(letter))
+        return Receipt({"dedup_key": told[-1][1], **({"page": str(page)} if page else {})}, "accepted")
 
-    async def _enqueue(self, letter: Letter, event: str) -> None:
-        body = {"routing_key": self.routing_key.reveal(), "event_action": event, "dedup_key": letter.dedup_key}
-        if event == "trigger":
+    async def _enqueue(self, letter: Letter, event: Event, key: str) -> None:
+        body = {"routing_key": self.routing_key.reveal(), "event_action": str(event), "dedup_key": key}
+        if event is Event.TRIGGER:
             body |= described(letter)
         await post(self.name, f"{self.base_url or self.region.host}{_PATH}", encoded(body))
+
+
+def _events(letter: Letter) -> Iterable[tuple[Event, str]]:
+    if letter.action is Action.TEST:
+        return [(event, letter.dedup_key) for event in (Event.TRIGGER, Event.RESOLVE)]
+    return events(letter.action, letter.dedup_key, page=letter.facts.page, known=_known(letter))
+
+
+def _known(letter: Letter) -> int:
+    """Return the last page that this channel has triggered for certain, 0 if it is not known."""
+    return int(letter.ref.get("page", "0"))
 
 
 def described(letter: Letter) -> Json:
@@ -125,10 +133,12 @@ def _details(letter: Letter) -> Json:
         "promise": facts.promise,
         "estimate": estimate(finding, facts.unit) if finding else "",
         "limit": _limit(finding, facts.unit) if finding else "",
+        "detail": detail_of(facts, worst) if worst else "",
         "window": figures.window(finding) if finding else "",
         "direction": facts.direction,
         "error_budget": facts.budget,
         "since": moment(facts.since),
+        "flapping": facts.flapping,
         "owner": facts.owner,
         "first_action": facts.first_action,
         "why": facts.why,

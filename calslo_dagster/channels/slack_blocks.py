@@ -14,7 +14,7 @@ from calslo_dagster.alerting.facts import Facts, Link, Member
 from calslo_dagster.alerting.model import Action, Severity
 from calslo_dagster.alerting.phrases import one_line
 from calslo_dagster.alerting.plain_facts import plain_facts
-from calslo_dagster.alerting.readings import count, lasted, moment, place, subject
+from calslo_dagster.alerting.readings import count, detail_of, lasted, moment, place, subject, times
 from calslo_dagster.channels import figures
 from calslo_dagster.channels.base import Letter
 
@@ -48,6 +48,7 @@ def full(letter: Letter, *, interactive: bool) -> list[Block]:
     parts = [
         _header(letter),
         _fields(facts),
+        _section(_remarks(facts)),
         _section(_slices(facts)),
         _section(_list("What changed", facts.changes)),
         _section(_list("Careful", facts.cautions)),
@@ -149,6 +150,13 @@ def _fields(facts: Facts) -> Block | None:
     return {"type": "section", "fields": fields[:FIELDS]} if fields else None
 
 
+def _remarks(facts: Facts) -> list[str]:
+    """Return what no field has room for: what the verdict says beyond its figures, and that it comes and goes."""
+    worst = figures.worst(facts)
+    named = {"Detail": detail_of(facts, worst) if worst else "", "Flapping": facts.flapping}
+    return [f"*{name}* {escaped(text, _LINE)}" for name, text in named.items() if text]
+
+
 def _since(facts: Facts) -> str:
     end = facts.resolved_at
     if end is None:
@@ -196,9 +204,10 @@ def _text(letter: Letter) -> list[Block]:
 
 def _context(letter: Letter) -> Block:
     facts = letter.facts
-    flaps = f" · came back {facts.flaps} times" if facts.flaps else ""
+    flaps = f" · came back {times(facts.flaps)}" if facts.flaps else ""
     known = f"Incident {code(letter.incident_id)} · episode {letter.episode}{flaps}"
-    said = [escaped(text, _LINE) for text in (facts.why, facts.next_step) if text and facts.resolved_at is None]
+    told = (("Why you", facts.why), ("Next", facts.next_step)) if facts.resolved_at is None else ()
+    said = [f"{name}: {escaped(text, _LINE)}" for name, text in told if text]
     return {"type": "context", "elements": [_mrkdwn(text) for text in (known, *said)]}
 
 
@@ -225,7 +234,9 @@ def _button(words: str, action: str, letter: Letter) -> Block:
 
 
 def _section(lines: Sequence[str]) -> Block | None:
-    return {"type": "section", "text": _mrkdwn(fit(lines, SECTION))} if lines else None
+    text = fit(lines, SECTION)
+    # Slack refuses a section without text, which lines that are all blank would make.
+    return {"type": "section", "text": _mrkdwn(text)} if text.strip() else None
 
 
 def _mrkdwn(text: str) -> Block:

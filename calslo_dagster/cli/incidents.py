@@ -21,7 +21,7 @@ from calslo_dagster.store import incidents
 from calslo_dagster.store.deliveries import Delivery
 
 # What says nothing that the other columns do not.
-_LEFT_OUT: Final = frozenset({"opened", "escalation began", "joined", "left", "not notified"})
+_LEFT_OUT: Final = frozenset({"opened", "escalation began", "joined", "left", "not notified", "delivered"})
 _TIMES: Final = {1: "once", 2: "twice"}
 
 

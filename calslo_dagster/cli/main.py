@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "dispatch": "dispatch",
     "evaluate": "evaluate",
     "route": "route",
+    "runbook": "runbook",
     "serve": "serve",
     "silence": "silence",
     "slos": "slos",

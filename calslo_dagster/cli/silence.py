@@ -45,14 +45,17 @@ def silence() -> None:
 @click.option("--ticket", default="", help="Where more is written.")
 @click.option("--covers-emergency", "covers_emergency", is_flag=True, help="Hold emergencies back too.")
 @click.option("--maintenance", "is_maintenance", is_flag=True, help="Call it planned work instead of a known alert.")
+@click.option("--force", "is_forced", is_flag=True, help="Take values that nobody has seen yet, and any length.")
 @author_option
 @config_option
-def add(matchers: tuple[str, ...], config: Path | None, **options: Any) -> None:
+def add(matchers: tuple[str, ...], config: Path | None, *, is_forced: bool, **options: Any) -> None:
     """Hold back what matches all MATCHERs; it is on disk when this returns.
 
     A MATCHER is label=value, label!=value, label=~regex or label!~regex, of the labels kind, slo, slice, model,
     environment, severity and the slice columns; a regex is for the whole value. The word `all` is for everything. Times
-    are written with their zone, or without one as the clock of --zone shows them.
+    are written with their zone, or without one as the clock of --zone shows them. A label, kind or severity that does
+    not exist is refused; so are an SLO, model, environment or slice that nobody has seen yet, and more than 30 days
+    without a break, unless there is --force.
     """
     from calslo_dagster.cli.silence_request import SilenceOptions, draft_of  # noqa: PLC0415 - keeps --help fast
     from calslo_dagster.pipeline.silence_alerts import add_silence  # noqa: PLC0415 - keeps --help fast
@@ -60,7 +63,7 @@ def add(matchers: tuple[str, ...], config: Path | None, **options: Any) -> None:
     now = utc_now()
     draft = draft_of(SilenceOptions(**options), now)
     with opened(config) as project:
-        added, covered = add_silence(project, draft, matchers, now=now)
+        added, covered = add_silence(project, draft, matchers, now=now, is_forced=is_forced)
     from calslo_dagster.alerting.silences import described  # noqa: PLC0415 - keeps --help fast
 
     click.echo(described(added, now))
@@ -69,10 +72,12 @@ def add(matchers: tuple[str, ...], config: Path | None, **options: Any) -> None:
 
 def _tell_covered(covered: "tuple[Covered, ...]") -> None:
     """Print which open incidents it is about, and whether they are held back."""
+    from calslo_dagster.alerting.labels import named as about  # noqa: PLC0415 - keeps --help fast
+
     if not covered:
         click.echo("It covers no open incident now.")
     for one in covered:
-        named = f"{one.incident.id} ({one.incident.labels['slo']}, {one.incident.severity})"
+        named = f"{one.incident.id} ({about(one.incident.labels)}, {one.incident.severity})"
         if one.is_held:
             click.echo(f"Held back from now on: {named}")
         elif one.passes:

@@ -4,7 +4,7 @@ Alerts leave by an outbox that plain sensors empty: a plain sensor that raises t
 sensor that raises has lost its event for good.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any, Final
@@ -13,22 +13,19 @@ import dagster as dg
 
 from calslo_dagster.defs.jobs import CATCH_UP_JOB, WEEKLY_JOB, AssetJob
 from calslo_dagster.defs.resources import LazyProject
-from calslo_dagster.pipeline.advance_alerts import advance_alerts
-from calslo_dagster.pipeline.deliver_outbox import deliver_outbox
+from calslo_dagster.defs.run_failures import PARTITION, is_watched, last_ends
+from calslo_dagster.pipeline.dispatch_alerts import dispatch_alerts
 from calslo_dagster.pipeline.find_stale_days import Late, find_stale_days, stale_weeks
-from calslo_dagster.pipeline.report_silences import report_silences
 from calslo_dagster.pipeline.send_heartbeat import send_heartbeat
 from calslo_dagster.pipeline.watch_ourselves import (
     failed_jobs,
     note_failed_run,
     note_jobs_that_work,
     watch_freshness,
-    watch_outbox,
 )
 
 Project = dg.ResourceParam[LazyProject]
 RUNNING: Final = dg.DefaultSensorStatus.RUNNING
-PARTITION: Final = "dagster/partition"
 # A run that failed is requested so often again, and only while it is news.
 MOST_TIMES: Final = 3
 AGAIN_WITHIN: Final = timedelta(days=2)
@@ -43,12 +40,7 @@ MOST_RUNS: Final = 200
 )
 def alerts(context: dg.SensorEvaluationContext, project: Project) -> dg.SkipReason:
     """Decide, then empty the outbox; the next tick makes good what this one is cut short in."""
-    opened = project.open()
-    late = watch_outbox(opened, now=project.now())
-    ordered = advance_alerts(opened, now=project.now()) + report_silences(opened, now=project.now())
-    tally = deliver_outbox(opened, clock=project.now)
-    waits = f"; late: {', '.join(late)}" if late else ""
-    return dg.SkipReason(f"{ordered} messages ordered; {tally}{waits}")
+    return dg.SkipReason(str(dispatch_alerts(project.open(), clock=project.now)))
 
 
 def _catch_up(project: LazyProject, late: Late, again: Sequence[dg.RunRequest] = ()) -> dg.SensorResult | dg.SkipReason:
@@ -109,24 +101,20 @@ def catch_up_sensors(jobs: Sequence[AssetJob]) -> list[dg.SensorDefinition]:
     name="watchdog",
     minimum_interval_seconds=60,
     default_status=RUNNING,
-    description="Raise an alert when measurements have gone stale, and end those of jobs that work again.",
+    description="Raise alerts when measurements have gone stale and when jobs fail; end those of jobs that work again.",
 )
 def watchdog(context: dg.SensorEvaluationContext, project: Project) -> dg.SkipReason:
-    """Compare the newest evaluation with the clock, and see which jobs that failed work again."""
+    """Compare the newest evaluation with the clock, and see which jobs fail and which work again.
+
+    What the sensor for failed runs could not write is found here: that sensor is called once for each failure.
+    """
     opened = project.open()
-    note_jobs_that_work(opened, _recovered(context.instance, failed_jobs(opened)))
+    failures, working = last_ends(context.instance, project.now(), failed_jobs(opened))
+    note_jobs_that_work(opened, working)
+    for one in failures:
+        note_failed_run(opened, run_id=one.run_id, job=one.job, reason=one.reason, now=one.at)
     seen = watch_freshness(opened, now=project.now())
     return dg.SkipReason(f"{seen}; {send_heartbeat(opened, now=project.now())}")
-
-
-def _recovered(instance: dg.DagsterInstance, failed: Mapping[str, datetime]) -> list[str]:
-    """Return the jobs of which a run has succeeded since they failed."""
-    found = []
-    for job, since in failed.items():
-        wanted = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=since)
-        if instance.get_run_records(filters=wanted, limit=1):
-            found.append(job)
-    return found
 
 
 @dg.run_failure_sensor(
@@ -136,8 +124,10 @@ def _recovered(instance: dg.DagsterInstance, failed: Mapping[str, datetime]) -> 
     description="Queue an alert for each failed run of our own jobs.",
 )
 def failed_runs(context: dg.RunFailureSensorContext, project: Project) -> None:
-    """Write into the store only; whatever is raised here would lose the alert."""
+    """Write into the store only; what is raised here would have to wait for the watchdog."""
     run = context.dagster_run
+    if not is_watched(run):
+        return
     note_failed_run(
         project.open(),
         run_id=run.run_id,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -36,11 +37,20 @@ STALE: Final = {Action.UPDATE: timedelta(days=1), Action.DIGEST: timedelta(hours
 _TAKEN_BACK: Final = frozenset({Action.TRIGGER, Action.UPDATE, Action.ACK, Action.DIGEST})
 
 
+class View(StrEnum):
+    """How an instant is looked at: as it is, as one that passed while nothing ran, or as part of a played history."""
+
+    LIVE = "live"
+    PAST = "past"
+    PLAYED = "played"
+
+
 def advance_alerts(project: Project, *, now: datetime) -> int:
     """Follow what happened up to `now`; return how many messages were ordered.
 
     After a standstill every instant is gone through at which a breach opened or closed or a step was due, so that
-    incidents have the times at which they would have been seen.
+    incidents have the times at which they would have been seen. Their escalations go on from `now`, since nobody could
+    have answered.
     """
     return sum(ordered for _, ordered in follow(project, now=now))
 
@@ -48,11 +58,13 @@ def advance_alerts(project: Project, *, now: datetime) -> int:
 def follow(project: Project, *, now: datetime, since: datetime | None = None) -> Iterator[tuple[datetime, int]]:
     """Go through what happened up to `now`, yielding each instant with the number of messages ordered at it.
 
-    Where nobody has ever looked, it begins at `since`, or at `now` without one.
+    Where nobody has ever looked, it begins at `since`, or at `now` without one; a history that is played from there is
+    told as it would have been.
     """
     rules = project.settings.alert_rules()
+    before = View.PAST if since is None else View.PLAYED
     for at in _moments(project, rules, since, now):
-        yield at, _look(project, rules, at, live=at == now)
+        yield at, _look(project, rules, at, View.LIVE if at == now else before)
 
 
 def _moments(project: Project, rules: Rules, since: datetime | None, now: datetime) -> Iterator[datetime]:
@@ -77,31 +89,31 @@ def _next(project: Project, rules: Rules, after: datetime, until: datetime) -> d
     return min([*turns[:1], *([wake] if wake else [])], default=until)
 
 
-def _look(project: Project, rules: Rules, now: datetime, *, live: bool) -> int:
+def _look(project: Project, rules: Rules, now: datetime, view: View) -> int:
     with project.store.read() as session:
-        is_quiet = _is_quiet(session, project, rules, now, live=live)
+        is_quiet = _is_quiet(session, project, rules, now, view=view)
     with project.store.write(Lock.ALERTS) as session:
         heartbeats.beat(session, LOOKED, now=now, every=EVERY)
         # Read again: somebody may have answered, or another sensor looked, in between.
-        return 0 if is_quiet else decide(session, project, rules, now, live=live)
+        return 0 if is_quiet else decide(session, project, rules, now, view=view)
 
 
-def decide(session: Session, project: Project, rules: Rules, now: datetime, *, live: bool = True) -> int:
+def decide(session: Session, project: Project, rules: Rules, now: datetime, *, view: View = View.LIVE) -> int:
     """See what is so at `now` and write what follows from it; return how many messages that orders."""
     deliveries.hold_waiting(session, [one.id for one in incidents.open_ones(session)])
-    picture = picture_at(session, project, now, live=live)
+    picture = picture_at(session, project, now, view=view)
     return write_change(session, project, picture, advance(picture, rules))
 
 
-def _is_quiet(session: Session, project: Project, rules: Rules, now: datetime, *, live: bool) -> bool:
+def _is_quiet(session: Session, project: Project, rules: Rules, now: datetime, *, view: View) -> bool:
     """Whether nothing follows from what is so at `now`.
 
     Where the counts differ, something does, and it is looked at only once, by whoever writes. Where they agree, one may
     have ended as another began, so that the whole picture decides.
     """
-    if live and _differ(session, project, now):
+    if view is View.LIVE and _differ(session, project, now):
         return False
-    return advance(picture_at(session, project, now, live=live), rules).is_empty
+    return advance(picture_at(session, project, now, view=view), rules).is_empty
 
 
 def _differ(session: Session, project: Project, now: datetime) -> bool:
@@ -111,8 +123,9 @@ def _differ(session: Session, project: Project, now: datetime) -> bool:
     return standing != alerts.count_firing(session, Kind.BREACH)
 
 
-def picture_at(session: Session, project: Project, now: datetime, *, live: bool = True) -> Picture:
-    """Return all that is known at `now`; of the past only breaches are, so other kinds are left out unless `live`."""
+def picture_at(session: Session, project: Project, now: datetime, *, view: View = View.LIVE) -> Picture:
+    """Return all that is known at `now`; of the past only breaches are, so other kinds are left out unless live."""
+    live = view is View.LIVE
     scene = read_signals(session, project, now, live=live)
     standing = alerts.open_ones(session)
     seen = {alert.subject.fingerprint: alert for alert in standing if live or alert.subject.kind is Kind.BREACH}
@@ -131,7 +144,8 @@ def picture_at(session: Session, project: Project, now: datetime, *, live: bool 
         told=deliveries.told(session, ids),
         silences=silences.active_candidates(session, now),
         judged=scene.judged,
-        endings=_endings(project, known.values()),
+        endings={**scene.endings, **_endings(project, known.values())},
+        is_past=view is View.PAST,
     )
 
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
-from calslo_dagster.alerting.late import PAGES, Candidate, Fate, Ruling, ruling
+from calslo_dagster.alerting.late import PAGES, Candidate, Fate, Ruling, ruling, stand_in
 from calslo_dagster.alerting.model import Event, Incident
 from calslo_dagster.alerting.suppression import Suppression, Suppressor, firing_members
 from calslo_dagster.pipeline.project import Project
@@ -52,7 +52,8 @@ def _ruling(session: Session, project: Project, one: Delivery, now: datetime) ->
     knows = any(known.channel == one.channel and (known.sent or known.maybe) for known in told)
     is_page = incident is not None and incident.is_open and one.action in PAGES
     suppression = _suppression(session, project, incident, now) if incident and is_page else None
-    return ruling(Candidate(one.action, one.ordered_at, was_told=knows), incident, suppression)
+    newer = stand_in(one.action, deliveries.behind(session, one, now=now)) if is_page else None
+    return ruling(Candidate(one.action, one.ordered_at, was_told=knows, newer=newer), incident, suppression)
 
 
 def _suppression(session: Session, project: Project, incident: Incident, now: datetime) -> Suppression | None:

@@ -16,24 +16,21 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
 
-from sqlalchemy.orm import Session
-
 from calslo_dagster.alerting.backoff import Backoff
 from calslo_dagster.alerting.breaker import Terms
 from calslo_dagster.alerting.late import Fate
-from calslo_dagster.alerting.model import Action, DeliveryStatus, Kind, Severity, Subject
 from calslo_dagster.alerting.templates import Templates, render
 from calslo_dagster.channels.base import Channel, Failure, Letter, Receipt, Rejected, Retryable
 from calslo_dagster.channels.threads import run
 from calslo_dagster.pipeline.claim_message import Claimed, claim_message
 from calslo_dagster.pipeline.link_answers import with_answer_link
+from calslo_dagster.pipeline.note_outcome import Attempted, Outcome, Scribe, give_up
 from calslo_dagster.pipeline.open_channels import open_channels, rates
 from calslo_dagster.pipeline.project import Project
-from calslo_dagster.store import alerts, channel_states, deliveries, troubles
+from calslo_dagster.store import channel_states, deliveries
 from calslo_dagster.store.deliveries import Delivery
-from calslo_dagster.store.delivery_claims import finalize_dead, finalize_retry, finalize_sent, release
+from calslo_dagster.store.delivery_claims import rate_wait, release
 from calslo_dagster.store.session import Lock
-from calslo_dagster.store.troubles import Trouble
 
 logger = logging.getLogger("calslo_dagster.alerts")
 
@@ -47,9 +44,10 @@ MARGIN: Final = DEADLINE + timedelta(seconds=2)
 TURN: Final = timedelta(seconds=1)
 # The channel of messages to nobody: that they come through shows that the outbox works.
 CANARY: Final = "canary"
-BUDGET: Final = timedelta(seconds=40)
-# Where the other side has not failed but refused, resting would only delay what it would take.
-_HEALTHY: Final = frozenset({Failure.RATE_LIMITED, Failure.CLIENT, Failure.TEMPLATE})
+# With a last message and the sign of life it ends within the minute that Dagster gives a sensor.
+BUDGET: Final = timedelta(seconds=30)
+# How long it may take to notice that somebody wants us to stop while nothing is sent.
+_NAP_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +79,6 @@ class NobodyChannel:
 
 
 Clock = Callable[[], datetime]
-Span = tuple[datetime, datetime]
-Outcome = Receipt | Retryable | Rejected
 T = TypeVar("T")
 
 
@@ -153,7 +149,9 @@ class Dispatcher:
         until = time.monotonic() + budget.total_seconds()
         self._give_up()
         with self.project.store.read() as session:
-            busy = [state.channel for state in deliveries.backlog(session) if only in (None, state.channel)]
+            waiting = [state.channel for state in deliveries.backlog(session) if only in (None, state.channel)]
+        # What waits for a channel that is in the settings no more is taken back by whoever watches the outbox.
+        busy = [name for name in waiting if name in self.channels]
         if busy:
             # The books are kept by a thread of their own: while a database is slow, answers must still be seen in time.
             with ThreadPoolExecutor(1, "calslo-outbox") as clerk:
@@ -164,9 +162,7 @@ class Dispatcher:
         """End what is too late to send."""
         now = self.clock()
         with self.project.store.write(Lock.NONE) as session:
-            for lost in deliveries.expire(session, now=now):
-                self.tally.dead += 1
-                _undeliverable(session, lost, "it could not be sent in time", now)
+            self.tally.dead += give_up(session, now=now)
 
     def claim(self, name: str) -> Claimed | None:
         """Take the next message for the channel; None if there is none to take."""
@@ -178,10 +174,7 @@ class Dispatcher:
 
     async def attempt(self, held: Delivery) -> Outcome:
         """Send the message and return what came of it."""
-        channel = self.channels.get(held.channel)
-        if channel is None:
-            return Rejected(f"there is no channel {held.channel} in the settings any more")
-        letter, seconds = self._letter(held), self.pace.deadline.total_seconds()
+        channel, letter, seconds = self.channels[held.channel], self._letter(held), self.pace.deadline.total_seconds()
         try:
             async with asyncio.timeout(seconds):
                 return await channel.send(letter)
@@ -215,75 +208,27 @@ class Dispatcher:
 
     def note(self, held: Delivery, outcome: Outcome, started: datetime) -> None:
         """Write down what came of the message, in one transaction."""
+        environment, pace = self.project.settings.alerting.environment, self.pace
+        scribe = Scribe(environment, pace.backoff, pace.breaker, self.draw())
         with self.project.store.write(Lock.NONE) as session:
-            span = (started, self.clock())
-            match outcome:
-                case Receipt():
-                    self._arrived(session, held, outcome, span)
-                case Retryable():
-                    self._failed(session, held, outcome, span)
-                case Rejected():
-                    self._rejected(session, held, outcome, span)
+            is_ours = scribe.note(session, Attempted(held, started, self.clock()), outcome)
+        match outcome:
+            case Receipt():
+                self.tally.sent += is_ours
+            case Retryable():
+                self.tally.failed += 1
+            case Rejected():
+                self.tally.dead += 1
+
+    def rest(self, name: str) -> timedelta:
+        """Return how long the rate alone keeps the channel's next message; 0 if it does not."""
+        with self.project.store.read() as session:
+            return rate_wait(session, name, now=self.clock())
 
     def give_back(self, held: Delivery) -> None:
         """Let somebody else send the message."""
         with self.project.store.write(Lock.NONE) as session:
             release(session, held, now=self.clock())
-
-    def _arrived(self, session: Session, held: Delivery, receipt: Receipt, span: Span) -> None:
-        started, now = span
-        ours = finalize_sent(session, held, now=now, ref=receipt.ref, detail=receipt.detail, started_at=started)
-        channel_states.succeeded(session, held.channel, now=now)
-        self._end_trouble(session, held.channel)
-        self.tally.sent += ours
-
-    def _failed(self, session: Session, held: Delivery, error: Retryable, span: Span) -> None:
-        started, now = span
-        wait = self.pace.backoff.next_try(now, failures=held.attempts, draw=self.draw(), retry_after=error.retry_after)
-        finalize_retry(
-            session,
-            held,
-            now=now,
-            not_before=wait,
-            failure=str(error.failure),
-            error=str(error),
-            maybe=error.may_have_arrived,
-            retry_after=error.retry_after,
-            started_at=started,
-            ref=error.ref,
-        )
-        self._health(session, held, error, now)
-        self.tally.failed += 1
-
-    def _rejected(self, session: Session, held: Delivery, error: Rejected, span: Span) -> None:
-        started, now = span
-        failure, maybe = str(error.failure), error.failure is Failure.AMBIGUOUS
-        if finalize_dead(session, held, now=now, failure=failure, error=str(error), maybe=maybe, started_at=started):
-            _undeliverable(session, held, str(error), now)
-        self._health(session, held, error, now)
-        self.tally.dead += 1
-
-    def _health(self, session: Session, held: Delivery, error: Retryable | Rejected, now: datetime) -> None:
-        if isinstance(error, Retryable) and error.retry_after and error.failure is Failure.RATE_LIMITED:
-            channel_states.pause(session, held.channel, until=now + error.retry_after)
-        token, terms = held.lease_token or "", self.pace.breaker
-        if error.failure in _HEALTHY:
-            channel_states.abandon(session, held.channel, token=token, now=now)
-        else:
-            channel_states.failed(session, held.channel, token=token, now=now, terms=terms, failure=str(error.failure))
-
-    def _end_trouble(self, session: Session, channel: str) -> None:
-        """End the alert about a channel that works; if a message was given up, people are told of it before."""
-        component = troubles.delivery_to(channel)
-        trouble = next((one for one in troubles.open_ones(session) if one.component == component), None)
-        if trouble is not None and not (_is_dead(session, trouble) and not self._is_told(session, trouble)):
-            troubles.clear(session, [component])
-
-    def _is_told(self, session: Session, trouble: Trouble) -> bool:
-        environment = self.project.settings.alerting.environment
-        key = Subject(Kind.PIPELINE, trouble.component, environment=environment).fingerprint
-        alert = alerts.last_by_fingerprint(session, [key]).get(key)
-        return alert is not None and alert.source_id == trouble.source_id
 
 
 @dataclass
@@ -309,12 +254,28 @@ class _Round:
 
     async def _serve(self, name: str) -> None:
         while time.monotonic() < self._until(name) and not self.dispatcher.stop():
-            if not await self._serve_next(name):
+            if not (await self._serve_next(name) or await self._rested(name)):
                 return
 
     def _until(self, name: str) -> float:
         """Return until when the channel gets messages: a slow one must not keep the next round waiting."""
         return self.began + self.dispatcher.pace.deadline.total_seconds() / 2 if name in self.slow else self.until
+
+    async def _rested(self, name: str) -> bool:
+        """Wait until the rate lets the next message go; False if it waits for something else, or for too long.
+
+        For as long as for a channel that hangs at most, since what was decided meanwhile waits for the next round.
+        """
+        clock, stop, asked_at = self.dispatcher.clock, self.dispatcher.stop, time.monotonic()
+        wait, began = await self._booked(partial(self.dispatcher.rest, name)), clock()
+        ends = asked_at + wait.total_seconds()
+        patience = self.began + self.dispatcher.pace.deadline.total_seconds()
+        if not wait or ends > min(patience, self._until(name)):
+            return False
+        while (left := ends - time.monotonic()) > 0 and not stop():
+            await asyncio.sleep(min(left, _NAP_SECONDS))
+        # To a clock that stands still, no wait would ever end.
+        return clock() > began
 
     async def _serve_next(self, name: str) -> bool:
         """Send the next message for the channel; return whether there was one."""
@@ -346,17 +307,3 @@ class _Round:
 
     async def _booked(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.clerk, call)
-
-
-def _is_dead(session: Session, trouble: Trouble) -> bool:
-    message = deliveries.by_id(session, int(trouble.source_id)) if trouble.source_id.isdecimal() else None
-    return message is not None and message.status is DeliveryStatus.DEAD
-
-
-def _undeliverable(session: Session, lost: Delivery, why: str, now: datetime) -> None:
-    """Raise an alert of our own about a message that will never arrive; a test says so to whoever made it."""
-    if lost.action is not Action.TEST:
-        title = f"{lost.action} about {lost.facts.slo} of incident {lost.incident_id}"
-        reason = f"{lost.channel} did not take the {title}: {why}"
-        component = troubles.delivery_to(lost.channel)
-        troubles.put(session, Trouble(component, Severity.CRITICAL, now, reason, source_id=str(lost.id)))

@@ -20,8 +20,8 @@ from calslo_dagster.alerting.model import (
 )
 from calslo_dagster.pipeline.gather_facts import FactBook
 from calslo_dagster.pipeline.project import Project
+from calslo_dagster.pipeline.read_signals import judged_slices
 from calslo_dagster.pipeline.respond_to_alerts import find
-from calslo_dagster.slo.model import JUDGED
 from calslo_dagster.store import (
     alert_events,
     alerts,
@@ -29,7 +29,6 @@ from calslo_dagster.store import (
     delivery_attempts,
     escalations,
     incidents,
-    measurements,
 )
 from calslo_dagster.store.alert_events import LoggedEvent
 from calslo_dagster.store.deliveries import Delivery
@@ -92,8 +91,7 @@ def describe_incident(project: Project, incident_id: str, *, now: datetime) -> D
     with project.store.read() as session:
         found = record_of(session, find(session, incident_id))
         name = found.incident.labels["slo"]
-        rows = measurements.last_rows(session, name, until=now) if name in project.registry else ()
-        judged = {name: sum(row.verdict in JUDGED for row in rows)}
+        judged = judged_slices(session, project, project.registry.find(name), now) if name in project.registry else {}
         order = Order(found.incident.id, "", Action.UPDATE, "", "", now)
         return Description(
             found, FactBook(session, project, now, judged).facts(found.incident, order, found.escalation)

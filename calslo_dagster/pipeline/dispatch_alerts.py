@@ -1,6 +1,8 @@
-"""One round of alerting outside Dagster: see whether we stand still, decide, empty the outbox, give a sign of life."""
+"""One round of alerting: see whether we stand still, decide, empty the outbox, give a sign of life."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,8 +12,11 @@ from calslo_dagster.pipeline.deliver_outbox import Clock, Tally, deliver_outbox,
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.report_silences import report_silences
 from calslo_dagster.pipeline.send_heartbeat import send_heartbeat
-from calslo_dagster.pipeline.watch_ourselves import WATCHDOG, watch_freshness, watch_outbox
+from calslo_dagster.pipeline.watch_ourselves import WATCHDOG, watch_freshness
+from calslo_dagster.pipeline.watch_outbox import watch_outbox
 from calslo_dagster.store import heartbeats
+
+logger = logging.getLogger("calslo_dagster.alerts")
 
 # Whoever else watches does so each minute, and each look is a write.
 WATCHED_EVERY: Final = timedelta(minutes=1)
@@ -36,20 +41,50 @@ class Round:
         return f"{self.ordered} messages ordered; {self.tally}{late}"
 
 
-def dispatch_alerts(project: Project, *, clock: Clock = utc_now, stop: Callable[[], bool] = never) -> Round:
-    """Bring alerts up to date and send what is due; safe beside the sensor of Dagster and others of its kind.
+@dataclass
+class _Stages:
+    """What went wrong in the stages of a round, none of which keeps another from its turn."""
 
-    `stop` ends it early: what is being sent is still finished.
+    faults: list[tuple[str, Exception]] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Keep what goes wrong in the block for the end of the round."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - it is raised at the end of the round
+            self.faults.append((name, error))
+
+    def end(self) -> None:
+        """Raise the first thing that went wrong, and log the others."""
+        for name, error in self.faults[1:]:
+            logger.error("%s failed too: %s", name, error, exc_info=error)
+        if self.faults:
+            raise self.faults[0][1]
+
+
+def dispatch_alerts(project: Project, *, clock: Clock = utc_now, stop: Callable[[], bool] = never) -> Round:
+    """Bring alerts up to date and send what is due; safe beside others that do so at the same time.
+
+    What was decided earlier goes out even when nothing can be decided now: what fails is raised at the end. `stop` ends
+    it early: what is being sent is still finished.
     """
-    _watch(project, clock())
-    late = watch_outbox(project, now=clock())
-    tally = Tally()
-    try:
-        ordered = advance_alerts(project, now=clock()) + report_silences(project, now=clock())
-    finally:
-        # What was decided earlier goes out even when nothing can be decided now.
+    stages, ordered, tally, late = _Stages(), 0, Tally(), tuple[str, ...]()
+    with stages.stage("watching the evaluation"):
+        _watch(project, clock())
+    with stages.stage("watching the outbox"):
+        late = watch_outbox(project, now=clock())
+    with stages.stage("deciding"):
+        ordered += advance_alerts(project, now=clock())
+    with stages.stage("reporting silences"):
+        ordered += report_silences(project, now=clock())
+    with stages.stage("sending"):
         tally = deliver_outbox(project, clock=clock, stop=stop)
-    send_heartbeat(project, now=clock())
+    with stages.stage("giving a sign of life"):
+        # Whoever fails is not well, and says so by saying nothing.
+        if not stages.faults:
+            send_heartbeat(project, now=clock())
+    stages.end()
     return Round(ordered, tally, late)
 
 

@@ -10,7 +10,10 @@ from sqlalchemy.orm import Session
 
 from calslo_dagster.alerting.escalation import next_words
 from calslo_dagster.alerting.facts import Facts, Link, Member
-from calslo_dagster.alerting.model import Alert, AlertState, Escalation, Incident, Kind, Order, Severity
+from calslo_dagster.alerting.incidents import flapping
+from calslo_dagster.alerting.matchers import shared
+from calslo_dagster.alerting.model import Alert, AlertState, Escalation, Incident, IncidentState, Kind, Order, Severity
+from calslo_dagster.pipeline.find_runbook import runbook_of, runbook_url
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.slo.limits import promise
 from calslo_dagster.slo.model import EVERYTHING, SLO
@@ -38,7 +41,7 @@ class FactBook:
     session: Session
     project: Project
     now: datetime
-    judged: Mapping[str, int] = field(default_factory=dict)
+    judged: Mapping[tuple[str, str], int] = field(default_factory=dict)
     members: dict[str, tuple[Alert, ...]] = field(default_factory=dict)
     extremes: dict[str, tuple[Alert, ...]] = field(default_factory=dict)
 
@@ -59,6 +62,8 @@ class FactBook:
         ever = (*members, *self._extremes(incident.id))
         firing = [alert for alert in members if alert.state is AlertState.FIRING]
         shown = sorted(firing or members, key=_harm, reverse=True)
+        kind, runbook = incident.labels["kind"], runbook_of(incident.labels["kind"], incident.labels["slo"])
+        address = runbook_url(self.project.settings, kind, slo, runbook)
         return Facts(
             **_identity(incident),
             **_of_slo(slo, incident, shown),
@@ -66,7 +71,7 @@ class FactBook:
             at=order.not_before,
             direction=_direction(shown),
             slices=len(shown),
-            measured=self.judged.get(incident.labels["slo"], 0),
+            measured=self._measured(incident, shown),
             worst=tuple(_member(alert) for alert in shown[:MOST_WORST]),
             peak=max((_member(a) for a in ever), key=lambda m: m.finding.excess, default=None),
             budget=self._budget(slo, shown),
@@ -74,9 +79,16 @@ class FactBook:
             cautions=tuple(self._cautions(slo, shown)),
             why=order.reason,
             next_step=next_words(escalation) if incident.is_open else "",
-            answers=_answers(incident),
-            links=self._links(incident, slo),
+            answers=_answers(incident, "" if address else runbook),
+            links=self._links(incident, address),
+            flapping=flapping(incident, self.project.settings.alert_rules()),
+            page=escalation.pages if escalation else 1,
         )
+
+    def _measured(self, incident: Incident, shown: Sequence[Alert]) -> int:
+        """Return of how many the incident's alerts are some: the slices of the model, and all traffic if it is one."""
+        judged = self.judged.get((incident.labels["slo"], incident.labels["model"]), 0)
+        return judged + any(alert.subject.slice == EVERYTHING for alert in shown)
 
     def _members(self, incident_id: str) -> tuple[Alert, ...]:
         """Return the alert of each subject that the incident ever had; its messages of one moment share them."""
@@ -122,11 +134,9 @@ class FactBook:
         if not row.is_final:
             yield "the last window is not over, so its figures will still move"
 
-    def _links(self, incident: Incident, slo: SLO | None) -> tuple[Link, ...]:
+    def _links(self, incident: Incident, runbook: str) -> tuple[Link, ...]:
         base = self.project.settings.dashboard_url
-        found = []
-        if slo and slo.runbook.startswith(("http://", "https://")):
-            found.append(Link("Runbook", slo.runbook))
+        found = [Link("Runbook", runbook)] if runbook else []
         if base:
             found.append(Link("Incident", f"{base}/alerts/{incident.id}"))
         return tuple(found)
@@ -191,14 +201,17 @@ def _direction(shown: Sequence[Alert]) -> str:
     return next((word for word in ("over-confident", "under-confident") if word in reason), "")
 
 
-def _answers(incident: Incident) -> tuple[str, ...]:
+def _answers(incident: Incident, runbook: str) -> tuple[str, ...]:
+    """Return the commands that answer the incident, and the one that prints the runbook, which needs no address."""
+    book = (f"calslo runbook {runbook}",) if runbook else ()
     if not incident.is_open:
-        return (f"calslo alerts show {incident.id}",)
-    matcher = f'slo="{incident.labels["slo"]}"'
+        return (f"calslo alerts show {incident.id}", *book)
+    matchers = " ".join(matcher.argument for matcher in shared(incident.labels))
     # Without it the silence would let just this incident pass.
     also = " --covers-emergency" if incident.severity is Severity.EMERGENCY else ""
     return (
-        f"calslo alerts ack {incident.id}",
-        f"calslo silence add '{matcher}' --for 2h{also} --reason ...",
+        f"calslo alerts {'unack' if incident.state is IncidentState.ACKED else 'ack'} {incident.id}",
+        f"calslo silence add {matchers} --for 2h{also} --reason ...",
         f"calslo alerts show {incident.id}",
+        *book,
     )

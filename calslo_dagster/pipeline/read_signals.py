@@ -1,110 +1,140 @@
 """What is wrong at one instant: breaches that go on, promises nobody can judge, budgets that burn, our own faults."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cached_property
 from typing import Final
 
 from sqlalchemy.orm import Session
 
 from calslo_dagster.alerting.model import Finding, Kind, Severity, Signal, Subject
+from calslo_dagster.pipeline.find_blind_slices import find_blind_slices
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.slo.limits import excess
-from calslo_dagster.slo.model import JUDGED, SLO, Cadence, Measurement, Verdict
-from calslo_dagster.slo.slices import parse_slice
+from calslo_dagster.slo.model import EVERYTHING, SLO, Measurement, Verdict
+from calslo_dagster.slo.slices import slice_values
 from calslo_dagster.slo.windows import DAY
-from calslo_dagster.store import availability, breaches, measurements, slo_days, troubles
+from calslo_dagster.store import alerts, availability, breaches, measurements, slo_days, troubles
 from calslo_dagster.store.breaches import Breach
 
-_USED_TO_BE: Final = timedelta(days=7)
+# So long a slice is remembered to have been of a model.
+_REMEMBERED: Final = timedelta(days=28)
 # Burning through the budget within hours is a page, within days it is work for tomorrow.
 _PAGES: Final = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All signals of one instant, and how many slices of each SLO are judged."""
+    """All signals of one instant, how many slices of each SLO and model can tell, and why alerts that ended did.
+
+    judged: by SLO and model, the slices beside `*` that are judged or breached; endings: by fingerprint.
+    """
 
     signals: tuple[Signal, ...]
-    judged: Mapping[str, int]
+    judged: Mapping[tuple[str, str], int]
+    endings: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_signals(session: Session, project: Project, now: datetime, *, live: bool = True) -> Scene:
-    """Return what is wrong at `now`; unless `live`, as it was known then from windows that were over.
+    """Return what is wrong at `now`; unless `live`, the breaches alone, as they were known then from windows then over.
 
     Live, the windows that still go on count too: their breaches are open although they end after `now`.
     """
     horizon = project.settings.evaluation_step if live else timedelta(0)
     found: list[Signal] = []
-    judged: dict[str, int] = {}
+    judged: dict[tuple[str, str], int] = {}
+    endings: dict[str, str] = {}
+    standing = alerts.open_ones(session) if live else ()
     for slo in project.registry:
-        broken = breaches.as_of(session, slo.name, now, horizon=horizon)
-        until = now + horizon
-        # What is pending has no breach yet.
-        is_wanted = broken or slo.open_after > 1
-        rows = measurements.last_rows(session, slo.name, until=until, verdicts=[Verdict.BREACHED]) if is_wanted else ()
-        counts = measurements.last_verdicts(session, slo.name, until=until) if broken else {}
-        judged[slo.name] = sum(counts.get(verdict, 0) for verdict in JUDGED)
-        found += _breached(project, slo, broken, rows)
-        found += _pending(project, slo, broken, rows)
-        if live and slo.cadence is Cadence.MINUTE:
-            found += _blind(session, project, slo, now)
+        view = _View(session, project, slo, now, horizon)
+        found += view.breached()
+        found += view.pending()
+        if view.broken:
+            judged |= view.judged()
+        if live:
+            blind = find_blind_slices(session, project, slo, now, standing=standing)
+            found += blind.signals
+            endings |= blind.endings
     if live:
         found += _burning(session, project)
-    found += [_trouble(project, row) for row in troubles.open_ones(session)]
-    return Scene(tuple(found), judged)
+        found += [_trouble(project, row) for row in troubles.open_ones(session)]
+    return Scene(tuple(found), judged, endings)
 
 
-def _breached(project: Project, slo: SLO, broken: Sequence[Breach], rows: Sequence[Measurement]) -> Iterator[Signal]:
-    """Yield the breaches that go on; `rows` are the breached ones of the last window."""
-    latest = {row.slice: row for row in rows}
-    for breach in broken:
-        row = latest.get(breach.slice)
-        yield Signal(
-            subject=_subject(project, Kind.BREACH, slo.name, breach.slice, model=breach.model),
-            severity=slo.severity,
-            since=breach.onset,
-            opened_at=breach.opened_at,
-            finding=_finding(slo, row) if row else _worst(breach),
-            values=_values(breach.slice),
-            source_id=breach.id,
-        )
+def judged_slices(session: Session, project: Project, slo: SLO, now: datetime) -> Mapping[tuple[str, str], int]:
+    """Return how many slices of each model are judged or breached at `now`, by SLO and model."""
+    return _View(session, project, slo, now, timedelta(0)).judged()
 
 
-def _pending(project: Project, slo: SLO, broken: Sequence[Breach], rows: Sequence[Measurement]) -> Iterator[Signal]:
-    """Yield what looks like a breach while too few windows have shown it."""
-    open_slices = {breach.slice for breach in broken}
-    for row in rows:
-        if slo.open_after > 1 and row.slice not in open_slices:
-            subject = _subject(project, Kind.BREACH, slo.name, row.slice, model=row.model)
-            finding = _finding(slo, row)
-            yield Signal(subject, slo.severity, row.window_end, None, finding, values=_values(row.slice))
+@dataclass
+class _View:
+    """The breaches of one SLO at one instant; each part is read when first asked for."""
 
+    session: Session
+    project: Project
+    slo: SLO
+    now: datetime
+    horizon: timedelta
 
-def _blind(session: Session, project: Project, slo: SLO, now: datetime) -> Iterator[Signal]:
-    """Yield the slices that had verdicts within a week and have had none for long, although windows are measured."""
-    after = project.settings.alerting.blind_after
-    until = now + project.settings.evaluation_step
-    rows = measurements.last_rows(session, slo.name, until=until, verdicts=[Verdict.UNKNOWN, Verdict.ERROR])
-    silent = {row.slice: row for row in rows}
-    if not silent:
-        return
-    first = (now - _USED_TO_BE).date()
-    counted = slo_days.added(session, slo.name, first=first, last=now.date() + DAY)
-    usual = [name for name in silent if _is_usually_judged(counted.get(name, {}))]
-    known = measurements.last_known(session, slo.name, usual, since=now - _USED_TO_BE - after)
-    for name, last in known.items():
-        if now - last >= after:
-            row = silent[name]
-            subject = _subject(project, Kind.BLIND, slo.name, name, model=row.model)
-            finding = Finding(events=row.events, reason=row.reason, window_end=row.window_end)
-            yield Signal(subject, Severity.WARNING, last, last, finding, values=_values(name), source_id=str(last))
+    @cached_property
+    def broken(self) -> Sequence[Breach]:
+        """The breaches that go on."""
+        return breaches.as_of(self.session, self.slo.name, self.now, horizon=self.horizon)
 
+    @cached_property
+    def rows(self) -> Mapping[str, Measurement]:
+        """The breached measurements of the last window, by slice; without breaches only if some may be pending."""
+        if not (self.broken or self.slo.open_after > 1):
+            return {}
+        until = self.now + self.horizon
+        rows = measurements.last_rows(self.session, self.slo.name, until=until, verdicts=[Verdict.BREACHED])
+        return {row.slice: row for row in rows}
 
-def _is_usually_judged(counted: Mapping[Verdict, int]) -> bool:
-    """Whether most windows could be judged: a slice with little traffic is silent each night without being blind."""
-    return 2 * sum(counted.get(verdict, 0) for verdict in JUDGED) > sum(counted.values())
+    @cached_property
+    def models(self) -> Mapping[str, str]:
+        """The last known model of the slices whose events do not tell: what has only bad scores names no version."""
+        shown = {row.slice: row.model for row in self.rows.values()} | {one.slice: one.model for one in self.broken}
+        names = [name for name, model in shown.items() if model in ("", EVERYTHING) and name != EVERYTHING]
+        first, last = (self.now - _REMEMBERED).date(), (self.now + self.horizon).date()
+        return slo_days.last_models(self.session, self.project.registry.names, names, first=first, last=last)
+
+    def breached(self) -> Iterator[Signal]:
+        """Yield the breaches that go on, each as its last window or else its worst one shows it."""
+        is_over = any(breach.slice not in self.rows for breach in self.broken)
+        peaks = measurements.at_peaks(self.session, self.slo.name, now=self.now) if is_over else {}
+        for breach in self.broken:
+            row = self.rows.get(breach.slice)
+            yield Signal(
+                subject=self._subject(breach.slice, breach.model),
+                severity=self.slo.severity,
+                since=breach.onset,
+                opened_at=breach.opened_at,
+                finding=_finding(self.slo, row) if row else _worst(breach, peaks.get(breach.id)),
+                values=slice_values(breach.slice),
+                source_id=breach.id,
+            )
+
+    def pending(self) -> Iterator[Signal]:
+        """Yield what looks like a breach while too few windows have shown it."""
+        open_slices = {breach.slice for breach in self.broken}
+        for row in self.rows.values():
+            if self.slo.open_after > 1 and row.slice not in open_slices:
+                subject, finding = self._subject(row.slice, row.model), _finding(self.slo, row)
+                values = slice_values(row.slice)
+                yield Signal(subject, self.slo.severity, row.window_end, None, finding, values=values)
+
+    def judged(self) -> Mapping[tuple[str, str], int]:
+        """Return how many slices of each model are judged or breached, by SLO and model."""
+        models = measurements.last_judged(self.session, self.slo.name, until=self.now + self.horizon)
+        models |= {breach.slice: breach.model for breach in self.broken}
+        named = ((name, self.models.get(name, model)) for name, model in models.items())
+        return Counter((self.slo.name, model) for name, model in named if name != EVERYTHING)
+
+    def _subject(self, slice_name: str, model: str) -> Subject:
+        model = self.models.get(slice_name, model)
+        return _subject(self.project, Kind.BREACH, self.slo.name, slice_name, model=model)
 
 
 def _burning(session: Session, project: Project) -> Iterator[Signal]:
@@ -127,7 +157,7 @@ def _burning(session: Session, project: Project) -> Iterator[Signal]:
             since=row.as_of,
             opened_at=row.as_of,
             finding=Finding(value=first["long_rate"], limit=first["factor"], reason=reason, window_end=row.as_of),
-            values=_values(row.slice),
+            values=slice_values(row.slice),
             source_id=first["tier"],
         )
 
@@ -158,17 +188,21 @@ def _finding(slo: SLO, row: Measurement) -> Finding:
     )
 
 
-def _worst(breach: Breach) -> Finding:
-    """Return how bad the worst window was, for a breach whose latest window is not breached or cannot be judged."""
+def _worst(breach: Breach, row: Measurement | None) -> Finding:
+    """Return how bad the worst window was, for a breach whose latest window is not breached or cannot be judged.
+
+    `row` is its measurement, None if that has been pruned.
+    """
+    # Late data may have been measured and not been folded yet: the interval must be that of the value.
+    low, high = (row.low, row.high) if row and row.value == breach.peak_value else (None, None)
     return Finding(
         value=breach.peak_value,
+        low=low,
+        high=high,
+        events=row.events if row else 0,
         limit=breach.threshold,
         excess=breach.peak_excess,
         reason=breach.reason,
+        window_start=row.window_start if row else None,
         window_end=breach.peak_at,
     )
-
-
-@lru_cache(65_536)
-def _values(slice_name: str) -> Mapping[str, str]:
-    return {column: value or "" for column, value in parse_slice(slice_name)}

@@ -8,23 +8,21 @@ from sqlalchemy.orm import Session
 
 from calslo_dagster.alerting.model import Action, Event, IncidentState, Order
 from calslo_dagster.pipeline.project import Project
-from calslo_dagster.store import alert_events, deliveries, incidents
+from calslo_dagster.store import deliveries, incidents
 from calslo_dagster.store.deliveries import Delivery, NewDelivery
 
 
-def redirect_pages(session: Session, project: Project, found: Iterable[Delivery], now: datetime) -> int:
-    """Order these pages, each once, for the fall-back channels that do not know of its incident; return how many.
+def redirect_pages(session: Session, project: Project, found: Iterable[Delivery], now: datetime) -> list[Event]:
+    """Order these pages, each once, for the fall-back channels that do not know of its incident.
 
-    The session holds `Lock.ALERTS`. An incident that is over or that somebody has needs no page any more.
+    Return what is to be put on record at the end of the transaction. The session holds `Lock.ALERTS`. An incident that
+    is over or that somebody has needs no page any more.
     """
     pages = [one for one in found if one.action is Action.TRIGGER]
     if not pages:
-        return 0
+        return []
     wanted = list(_instead(session, project, pages, now))
-    ordered = deliveries.order(session, wanted, now=now)
-    # Last, since it holds the end of the chain until the transaction ends.
-    alert_events.append(session, [_note(one, now) for one in ordered])
-    return len(ordered)
+    return [_note(one, now) for one in deliveries.order(session, wanted, now=now)]
 
 
 def _instead(session: Session, project: Project, pages: list[Delivery], now: datetime) -> Iterator[NewDelivery]:

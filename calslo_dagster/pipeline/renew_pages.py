@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from calslo_dagster.alerting.model import Action, DeliveryStatus, Event, Incident, IncidentState, Order
 from calslo_dagster.pipeline.gather_facts import FactBook
 from calslo_dagster.pipeline.project import Project
-from calslo_dagster.store import alert_events, deliveries, escalations, incidents
+from calslo_dagster.store import deliveries, escalations, incidents
 from calslo_dagster.store.deliveries import Delivery, NewDelivery
 
 # What was refused longer ago is no news to anybody.
@@ -23,19 +23,17 @@ MOST_REFUSALS: Final = 3
 _ON_ITS_WAY: Final = frozenset({DeliveryStatus.PENDING, DeliveryStatus.SENDING, DeliveryStatus.SENT})
 
 
-def renew_pages(session: Session, project: Project, found: Iterable[Delivery], now: datetime) -> int:
-    """Order for these messages, which channels that work now had refused, what is still to be told; return how many.
+def renew_pages(session: Session, project: Project, found: Iterable[Delivery], now: datetime) -> list[Event]:
+    """Order for these messages, which channels that work now had refused, what is still to be told.
 
-    The session holds `Lock.ALERTS`. Doing it again orders nothing more.
+    Return what is to be put on record at the end of the transaction. The session holds `Lock.ALERTS`. Doing it again
+    orders nothing more.
     """
     refused = {(one.incident_id, one.channel): one for one in found}
     if not refused:
-        return 0
+        return []
     wanted = list(_again(session, project, refused, now))
-    ordered = deliveries.order(session, wanted, now=now)
-    # Last, since it holds the end of the chain until the transaction ends.
-    alert_events.append(session, [_note(one, now) for one in ordered])
-    return len(ordered)
+    return [_note(one, now) for one in deliveries.order(session, wanted, now=now)]
 
 
 def _again(

@@ -7,7 +7,9 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
+from calslo_dagster.alerting.labels import named
 from calslo_dagster.alerting.model import Incident
+from calslo_dagster.alerting.pager_keys import without_page
 from calslo_dagster.alerting.phrases import unfit
 from calslo_dagster.alerting.picture import Draft, Picture
 from calslo_dagster.alerting.responses import acknowledge, close, unacknowledge
@@ -71,7 +73,7 @@ def incident_of(project: Project, dedup_key: str) -> str:
     """Return the id of the incident that receivers know under this key."""
     require_fit(key=dedup_key)
     with project.store.read() as session:
-        found = deliveries.incident_of(session, dedup_key)
+        found = deliveries.incident_of(session, without_page(dedup_key))
     if found is None:
         raise UnknownIncident(f"{dedup_key!r} is the key of no incident of ours")
     return found
@@ -82,8 +84,8 @@ def find(session: Session, incident_id: str) -> Incident:
     require_fit(incident=incident_id)
     found = incidents.by_id(session, incident_id)
     if found is None:
-        standing = ", ".join(one.id for one in incidents.open_ones(session)[:5]) or "none"
-        raise UnknownIncident(f"{incident_id!r} is no incident, or begins several; open are: {standing}")
+        standing = "; ".join(f"{one.id} ({named(one.labels)})" for one in incidents.open_ones(session)[:5])
+        raise UnknownIncident(f"no incident begins with {incident_id!r}; open are: {standing or 'none'}")
     return found
 
 

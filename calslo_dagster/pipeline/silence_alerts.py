@@ -12,6 +12,7 @@ from calslo_dagster.alerting.matchers import matches
 from calslo_dagster.alerting.model import Alert, Event, Incident, Severity
 from calslo_dagster.alerting.silences import Silence, SilenceError, Span, active_span, checked, next_span
 from calslo_dagster.alerting.suppression import firing_members
+from calslo_dagster.pipeline.check_matchers import doubtful, impossible
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.respond_to_alerts import require_fit
 from calslo_dagster.store import alert_events, alerts, incidents, silences
@@ -66,13 +67,26 @@ class Listed:
 
 
 def add_silence(
-    project: Project, draft: Silence, matchers: Sequence[str], *, now: datetime, source: str = "cli"
+    project: Project,
+    draft: Silence,
+    matchers: Sequence[str],
+    *,
+    now: datetime,
+    source: str = "cli",
+    is_forced: bool = False,
 ) -> tuple[Silence, tuple[Covered, ...]]:
     """Record the silence, with its number, and the open incidents that it covers now.
 
-    It is on disk when this returns. SilenceError tells every mistake at once.
+    It is on disk when this returns. SilenceError tells every mistake at once; values that no alert has had and a very
+    long time are some too unless the silence is forced.
     """
     wanted = checked(draft, matchers)
+    mistakes = impossible(project, wanted)
+    if not is_forced:
+        with project.store.read() as session:
+            mistakes += doubtful(session, project, wanted)
+    if mistakes:
+        raise SilenceError("\n".join(mistakes))
     with project.store.write(Lock.ALERTS) as session:
         added = silences.add(session, wanted)
         found = _covered(session, added, now)

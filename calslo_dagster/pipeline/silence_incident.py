@@ -2,22 +2,19 @@
 
 from datetime import datetime, timedelta
 
-from calslo_dagster.alerting.matchers import Matcher, Operator
+from calslo_dagster.alerting.matchers import shared
 from calslo_dagster.alerting.model import Severity
 from calslo_dagster.alerting.silences import Silence
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.respond_to_alerts import find
 from calslo_dagster.pipeline.silence_alerts import add_silence
 
-_NAMED = ("kind", "slo", "model", "environment")
-
 
 def silence_incident(project: Project, incident_id: str, *, by: str, lasts: timedelta, now: datetime) -> str:
     """Silence every slice of the incident for so long; return in a sentence what was done."""
     with project.store.read() as session:
         incident = find(session, incident_id)
-    named = [(name, incident.labels[name]) for name in _NAMED if incident.labels.get(name)]
-    matchers = [str(Matcher(name, Operator.IS, value)) for name, value in named]
+    matchers = [str(matcher) for matcher in shared(incident.labels)]
     draft = Silence(
         id="",
         matchers=(),
@@ -29,5 +26,6 @@ def silence_incident(project: Project, incident_id: str, *, by: str, lasts: time
         # Whoever presses the button means this incident, and a silence lets emergencies pass unless told.
         covers_emergency=incident.severity is Severity.EMERGENCY,
     )
-    added, _ = add_silence(project, draft, matchers, now=now, source="slack")
+    # What an incident has is not mistyped, even if the settings no longer know it.
+    added, _ = add_silence(project, draft, matchers, now=now, source="slack", is_forced=True)
     return f"silence {added.id} holds until {added.ends_at:%Y-%m-%d %H:%M} UTC"

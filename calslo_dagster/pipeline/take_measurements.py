@@ -85,7 +85,8 @@ def _measure(project: Project, request: Request, spans: Sequence[Window]) -> Mea
             taken = list(_take(context, snapshots, due))
             _store(context, {end: inputs[end] for end in due}, taken)
             windows, rows = windows + len(due), rows + taken
-    if not windows:
+    # Who looks at days that are over says nothing about whether anybody looks at today.
+    if any(span.start < open_end(context.now, context.step) <= span.end for span in spans):
         with project.store.write() as session:
             evaluations.touch(session, slo.name, at=request.now)
     return _report(slo, windows, rows)

@@ -15,7 +15,7 @@ from calslo_dagster.store.delivery_attempts import OK
 
 _MEMBERSHIP: Final = ("opened", "joined", "left")
 _HOLDS: Final = ("silenced", "muted")
-_COURSE: Final = ("raised", "flapping", "clearing", "resolved")
+_COURSE: Final = ("raised", "flapping", "clearing", "came back", "resolved")
 _ANSWERS: Final = ("acked", "unacked")
 _STEPS: Final = ("notified", "step not taken", "repeated", "escalation ended", "not notified")
 

@@ -7,7 +7,17 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from calslo_dagster.settings.section import Section
-from calslo_dagster.settings.types import NO_LIMIT, Count, Duration, Ratio, Reference, RepeatWait, Text, Wait
+from calslo_dagster.settings.types import (
+    NO_LIMIT,
+    Count,
+    Duration,
+    Ratio,
+    Reference,
+    RepeatWait,
+    Text,
+    Wait,
+    WebAddress,
+)
 
 
 class SeverityName(StrEnum):
@@ -78,7 +88,7 @@ class MuteSettings(Section):
     target: Annotated[tuple[Text, ...], Field(min_length=1)]
     """Matchers of the alerts that are explained."""
     equal: tuple[Text, ...] = ("model",)
-    """Labels that both must share; slice `*` of the source stands for every slice."""
+    """Labels or slice columns that both must share; slice `*` of the source stands for every slice."""
 
 
 class RepeatSection(Section):
@@ -161,5 +171,7 @@ class AlertingSection(Section):
     """Who watches us."""
     templates: dict[str, TemplateSettings] = Field(default_factory=dict)
     """Your own words, by action (`trigger`, `update`, `ack`, `resolve`, `digest`, `test`) or `all`."""
+    runbook_url: WebAddress | None = None
+    """Where copies of the runbooks lie, for links in messages: /NAME.md is added, or `{name}` in it replaced."""
     link_key: Reference | None = None
     """The key that signs links to acknowledge; with it and `dashboard_url`, messages carry such links."""

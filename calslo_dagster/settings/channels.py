@@ -1,12 +1,14 @@
 """The `channels` section: the places that alerts go to, each with a name of your own."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from calslo_dagster.settings.section import Section
 from calslo_dagster.settings.types import Address, Positive, Reference, Text, Url, WebAddress
+
+LOG: Final = "log"
 
 
 class Region(StrEnum):
@@ -157,7 +159,7 @@ class ChannelSection(Section):
     @property
     def names(self) -> tuple[str, ...]:
         """Every name that a policy may use."""
-        return ("log", *self.named)
+        return (LOG, *self.named)
 
 
 def secrets_of(channel: NamedChannel) -> dict[str, Address]:

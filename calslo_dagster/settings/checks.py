@@ -5,8 +5,7 @@ from datetime import timedelta
 from itertools import chain
 from typing import Final
 
-from calslo_dagster.alerting.matchers import Matcher
-from calslo_dagster.settings.channels import SlackChannel
+from calslo_dagster.settings.channels import LOG, SlackChannel
 from calslo_dagster.settings.document import Loc, Mistake
 from calslo_dagster.settings.model import Settings
 from calslo_dagster.settings.problems import nearest
@@ -31,7 +30,33 @@ def doubts(settings: Settings) -> list[Mistake]:
     """Return what can be meant as it is written, and hardly is."""
     c = settings.slos.named.get(ECE_BOUND, SloSettings()).parameters.get("c")
     text = constant_warning(c) if isinstance(c, int | float) else ""
-    return [settings.mistake(("slos", ECE_BOUND, "parameters", "c"), text)] if text else []
+    found = [settings.mistake(("slos", ECE_BOUND, "parameters", "c"), text)] if text else []
+    return [*found, *_broken_templates(settings)]
+
+
+def _broken_templates(settings: Settings) -> Iterator[Mistake]:
+    """Yield the templates in whose place our words are sent."""
+    from calslo_dagster.alerting.templates import Templates  # noqa: PLC0415 - only `config check` compiles them
+
+    for name, text in Templates.of(settings.message_templates()).problems.items():
+        yield settings.mistake(("alerting", "templates", *name.split(".")), f"{text}; our own words are sent instead")
+
+
+def notes(settings: Settings) -> list[Mistake]:
+    """Return what is worth knowing about sound settings: a fall-back that nobody away from this machine would see."""
+    outside, fallback = set(settings.channels.named), set(settings.alerting.fallback) - {LOG}
+    if not outside:
+        text = f"no channel leaves this machine: alerts are lines of {settings.alert_log}, and nobody is told"
+        return [settings.mistake(("channels",), text)]
+    if fallback and (fallback != outside or len(outside) > 1):
+        return []
+    what = (
+        f"{next(iter(fallback))}, the only channel" if fallback else f"a log file on this machine, {settings.alert_log}"
+    )
+    text = f"the fall-back is {what}: when a channel fails, nobody is told; name another channel in alerting.fallback"
+    # Else the key that nobody wrote would be told without its section.
+    is_written = "fallback" in settings.alerting.model_fields_set
+    return [settings.mistake(("alerting", "fallback") if is_written else ("alerting",), text)]
 
 
 def _source_names(settings: Settings) -> Found:
@@ -137,18 +162,18 @@ def _escalation(settings: Settings) -> Found:
             yield ("alerting", "routes", index, "policy"), f"{route.policy!r} is no policy; {remedy}"
 
 
-def _matchers(settings: Settings) -> Found:
-    section = settings.alerting
-    written: list[tuple[Loc, tuple[str, ...]]] = []
-    written += [(("alerting", "routes", index, "match"), route.match) for index, route in enumerate(section.routes)]
-    for index, mute in enumerate(section.mutes or ()):
-        written += [(("alerting", "mutes", index, key), getattr(mute, key)) for key in ("source", "target")]
-    for loc, texts in written:
-        for index, text in enumerate(texts):
-            try:
-                Matcher.parse(text)
-            except ValueError as error:
-                yield (*loc, index), str(error)
+def _routes(settings: Settings) -> Found:
+    if settings.alerting.routes or settings.alerting.templates:
+        from calslo_dagster.settings import matching  # noqa: PLC0415 - reading other settings need not wait for it
+
+        yield from chain(matching.wrong_routes(settings), matching.wrong_templates(settings))
+
+
+def _mutes(settings: Settings) -> Found:
+    if settings.alerting.mutes:
+        from calslo_dagster.settings import matching  # noqa: PLC0415 - reading other settings need not wait for it
+
+        yield from matching.wrong_mutes(settings)
 
 
 _CHECKS: Final[tuple[tuple[frozenset[str], Callable[[Settings], Found]], ...]] = (
@@ -161,5 +186,6 @@ _CHECKS: Final[tuple[tuple[frozenset[str], Callable[[Settings], Found]], ...]] =
     (frozenset({"lateness", "label_horizon"}), _lateness),
     (frozenset(), _channels),
     (frozenset({"channels", "alerting"}), _escalation),
-    (frozenset({"alerting"}), _matchers),
+    (frozenset({"alerting"}), _routes),
+    (frozenset({"alerting", "slices"}), _mutes),
 )

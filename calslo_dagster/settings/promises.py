@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from calslo_dagster.errors import SettingsError
 from calslo_dagster.settings.document import Loc, Mistake
+from calslo_dagster.settings.matching import unknown_slos
 from calslo_dagster.settings.model import Settings
 from calslo_dagster.settings.problems import nearest
 from calslo_dagster.settings.slos import AggregationName, DefinedSlo, OverrideSettings, SloSection, SloSettings
@@ -89,7 +90,7 @@ def unknown_names(settings: Settings, names: Iterable[str], others: Iterable[str
             if not any(matches(pattern, name) for name in known):
                 text = f"{pattern!r} matches no SLO; {nearest(pattern, known)}"
                 found.append((("exclusions", index, "slos"), text))
-    return _told(settings, found)
+    return _told(settings, (*found, *unknown_slos(settings, known)))
 
 
 def dead_tiers(settings: Settings, slos: Iterable[SLO]) -> tuple[Mistake, ...]:

@@ -1,8 +1,9 @@
 """Names of slices: `*` for everything, else `column=value` pairs joined by commas."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 from urllib.parse import unquote
@@ -39,6 +40,13 @@ def parse_slice(name: str) -> tuple[tuple[str, str | None], ...]:
         return ()
     pairs = name[:_KEPT].split(",")[:-1] if is_cut(name) else name.split(",")
     return tuple(_pair(pair, name) for pair in pairs)
+
+
+# A look at the alerts asks for the same few names again and again.
+@lru_cache(65_536)
+def slice_values(name: str) -> Mapping[str, str]:
+    """Return the value of each column of the slice's name, empty for a missing one."""
+    return {column: value or "" for column, value in parse_slice(name)}
 
 
 def is_cut(name: str) -> bool:

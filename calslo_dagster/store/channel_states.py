@@ -40,6 +40,11 @@ class ChannelState:
     failed_at: datetime | None = None
     failure: str | None = None
 
+    def is_failing(self, now: datetime) -> bool:
+        """Whether its last message failed, it rests, or it asked us to wait."""
+        is_paused = self.paused_until is not None and self.paused_until > now
+        return is_paused or self.breaker.phase is not Phase.CLOSED or self.breaker.failures > 0
+
 
 def ensure(session: Session, names: Iterable[str]) -> None:
     """Make sure that there is a state for each of these channels; one that exists stays as it is."""

@@ -143,6 +143,22 @@ def supersede_waiting(
     return _ended(session, wanted, DeliveryStatus.SUPERSEDED, reason=reason, now=now)
 
 
+def withdraw(session: Session, channel: str, *, reason: str, now: datetime) -> tuple[Delivery, ...]:
+    """Take back what the channel has yet to be sent, and return it; what somebody is sending just now is left."""
+    is_left = sa.or_(deliveries.c.status == WAITING, is_lost(deliveries, now))
+    wanted = sa.and_(deliveries.c.channel == channel, is_left)
+    return _ended(session, wanted, DeliveryStatus.SUPERSEDED, reason=reason, now=now)
+
+
+def behind(session: Session, one: Delivery, *, now: datetime) -> tuple[Action, ...]:
+    """Return what the messages do that wait behind this one, of its incident and channel, and may go now; in order."""
+    table = deliveries.c
+    is_behind = sa.and_(table.incident_id == one.incident_id, table.channel == one.channel, table.seq > one.seq)
+    may_go = sa.and_(table.not_before <= now, sa.or_(table.expires_at.is_(None), table.expires_at > now))
+    found = sa.select(table.action).where(is_behind, table.status == WAITING, may_go).order_by(table.seq)
+    return tuple(Action(action) for action in session.scalars(found))
+
+
 def expire(session: Session, *, now: datetime) -> tuple[Delivery, ...]:
     """Give up the messages for which it is too late, so that those behind them can go; return them.
 

@@ -34,9 +34,28 @@ def between(session: Session, slo: str, *, start: datetime, end: datetime) -> di
     return {row.window_end: row.inputs_digest for row in session.execute(wanted)}
 
 
-def last_at(session: Session) -> datetime | None:
-    """Return when anything was last evaluated, None if nothing ever was."""
-    return session.scalar(sa.select(evaluations.c.evaluated_at).order_by(evaluations.c.evaluated_at.desc()).limit(1))
+def last_live(session: Session, slo: str) -> datetime | None:
+    """Return when the SLO was last evaluated over a window that went on, None if it never was.
+
+    Windows that were over are what a backfill evaluates, which says nothing about the present.
+    """
+    table = evaluations.c
+    live = sa.select(table.evaluated_at).where(table.slo == slo, table.window_end >= table.evaluated_at)
+    return session.scalar(live.order_by(table.window_end.desc()).limit(1))
+
+
+def last_closed(session: Session, slo: str) -> datetime | None:
+    """Return the end of the last window that was evaluated once it was over, None if none ever was."""
+    table = evaluations.c
+    closed = sa.select(table.window_end).where(table.slo == slo, table.window_end <= table.evaluated_at)
+    return session.scalar(closed.order_by(table.window_end.desc()).limit(1))
+
+
+def last_end(session: Session, slo: str, *, until: datetime) -> datetime | None:
+    """Return the end of the last window by `until` that was evaluated, whether or not it had any row."""
+    table = evaluations.c
+    ended = sa.select(table.window_end).where(table.slo == slo, table.window_end <= until)
+    return session.scalar(ended.order_by(table.window_end.desc()).limit(1))
 
 
 def prune(session: Session, slo: str, before: datetime) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from calslo_dagster.alerting.labels import named as about
 from calslo_dagster.alerting.model import Incident, IncidentState, Severity
 from calslo_dagster.errors import StoreError
 from calslo_dagster.store import rows as stored
@@ -15,6 +16,8 @@ from calslo_dagster.store.schema import incidents
 
 # Sorts after every id that begins with the same letters.
 _AFTER = "\U0010ffff"
+# Of those whose ids begin alike, enough to find one's own.
+_SHOWN = 5
 _COLUMNS = [incidents.c[field.name] for field in fields(Incident)]
 
 
@@ -44,10 +47,11 @@ def last_by_group(session: Session, group_keys: Iterable[str]) -> dict[str, Inci
 def by_id(session: Session, incident_id: str) -> Incident | None:
     """Return the incident whose id begins so, None if there is none; StoreError if there are several."""
     begins = sa.and_(incidents.c.id >= incident_id, incidents.c.id < incident_id + _AFTER)
-    rows = session.execute(_all().where(begins).order_by(incidents.c.id).limit(2)).all() if incident_id else []
+    rows = session.execute(_all().where(begins).order_by(incidents.c.id).limit(_SHOWN)).all() if incident_id else []
     # A whole id sorts before those that it begins.
     if len(rows) > 1 and rows[0].id != incident_id:
-        raise StoreError(f"several incidents begin with {incident_id}; write more letters of the id")
+        found = "; ".join(f"{row.id} ({about(row.labels)})" for row in rows)
+        raise StoreError(f"several incidents begin with {incident_id}; write more letters of the id: {found}")
     return _incident(rows[0]) if rows else None
 
 
@@ -87,5 +91,6 @@ def _loaded(session: Session, wanted: sa.Select[Any]) -> tuple[Incident, ...]:
 
 
 def _incident(row: sa.Row[Any]) -> Incident:
-    words = {name: Severity(row._mapping[name]) for name in ("severity", "peak_severity")}
+    named = {name: row._mapping[name] for name in ("severity", "peak_severity", "acked_severity")}
+    words = {name: word and Severity(word) for name, word in named.items()}
     return Incident(**{**row._mapping, **words, "state": IncidentState(row.state)})

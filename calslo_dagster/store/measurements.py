@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from calslo_dagster.slo.model import JUDGED, Measurement, Verdict
 from calslo_dagster.slo.windows import day_span
 from calslo_dagster.store import rows as stored
-from calslo_dagster.store.schema import measurements, slo_days
+from calslo_dagster.store.schema import breaches, measurements, slo_days
 from calslo_dagster.store.schemas import MEASUREMENTS, validate
 
 
@@ -138,11 +138,11 @@ def last_rows(
     return _loaded(session, found.order_by(measurements.c.slice))
 
 
-def last_verdicts(session: Session, slo: str, *, until: datetime) -> dict[Verdict, int]:
-    """Return how many of the SLO's measurements of the last window that ended by `until` have each verdict."""
-    verdict = measurements.c.verdict
-    found = sa.select(verdict, sa.func.count()).where(*_of_last(slo, until)).group_by(verdict)
-    return {Verdict(name): count for name, count in session.execute(found)}
+def last_judged(session: Session, slo: str, *, until: datetime) -> dict[str, str]:
+    """Return the slices that could be judged in the last window that ended by `until`, each with its model."""
+    table, judged = measurements.c, [verdict.value for verdict in JUDGED]
+    found = sa.select(table.slice, table.model).where(*_of_last(slo, until), table.verdict.in_(judged))
+    return {row.slice: row.model for row in session.execute(found)}
 
 
 def _of_last(slo: str, until: datetime) -> tuple[sa.ColumnElement[bool], ...]:
@@ -151,14 +151,26 @@ def _of_last(slo: str, until: datetime) -> tuple[sa.ColumnElement[bool], ...]:
     return table.slo == slo, table.window_end == last.scalar_subquery()
 
 
-def last_known(session: Session, slo: str, names: Iterable[str], *, since: datetime) -> dict[str, datetime]:
-    """Return, for each of these slices, the end of its last window after `since` that could be judged."""
+def last_known(
+    session: Session, slo: str, names: Iterable[str], *, start: datetime, end: datetime
+) -> dict[str, datetime]:
+    """Return, for each of these slices, the end of its last window in (start, end] that could be judged."""
     table = measurements.c
     wanted, judged = list(names), [verdict.value for verdict in JUDGED]
     statement = sa.select(table.slice, sa.func.max(table.window_end).label("end")).where(
-        table.slo == slo, table.window_end > since, table.verdict.in_(judged), table.slice.in_(wanted)
+        table.slo == slo, *_ending(start, end), table.verdict.in_(judged), table.slice.in_(wanted)
     )
     return {row.slice: row.end for row in session.execute(statement.group_by(table.slice))} if wanted else {}
+
+
+def at_peaks(session: Session, slo: str, *, now: datetime) -> dict[str, Measurement]:
+    """Return the measurement of the worst window of each of the SLO's breaches that go on at `now`, by breach."""
+    table, found = measurements.c, breaches.c
+    worst = sa.and_(table.slo == found.slo, table.slice == found.slice, table.window_end == found.peak_at)
+    goes_on = sa.or_(found.closed_at.is_(None), found.closed_at > now)
+    wanted = sa.select(found.id.label("breach"), *table).join_from(breaches, measurements, worst)
+    rows = session.execute(wanted.where(found.slo == slo, goes_on)).mappings()
+    return {row["breach"]: _measurement({column.name: row[column.name] for column in table}) for row in rows}
 
 
 def counts(session: Session, slo: str, *, start: datetime, end: datetime) -> dict[str, dict[Verdict, int]]:

@@ -28,7 +28,7 @@ from calslo_dagster.store.columns import (
 )
 
 # The newest migration; `open_store` compares it with the database without loading Alembic.
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 VERSION_TABLE: Final = "calslo_schema_version"
 
 metadata: Final = sa.MetaData(
@@ -188,6 +188,7 @@ incidents: Final = sa.Table(
     *optional(open_key=PATH, acked_by=TEXT, acked_at=INSTANT, ack_expires_at=INSTANT, clear_since=INSTANT),
     *optional(resolved_at=INSTANT, resolved_by=TEXT, next_repeat_at=INSTANT, suppressed_by=TEXT),
     *required(reason=TEXT),
+    *optional(acked_severity=WORD, flaps_since=INSTANT),
     sa.UniqueConstraint("open_key"),
     sa.UniqueConstraint("group_key", "episode"),
 )
@@ -257,6 +258,8 @@ escalations: Final = sa.Table(
     *required(policy=JSON, round=INT, step=INT, repeats=INT),
     *optional(due_at=INSTANT),
     *required(state=WORD),
+    *optional(owed=INT),
+    sa.Column("pages", INT, nullable=False, server_default="1"),
 )
 sa.Index(None, escalations.c.state, escalations.c.due_at)
 

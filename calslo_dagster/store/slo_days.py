@@ -1,7 +1,7 @@
 """Verdicts counted per day: what budgets and availability add up instead of single measurements."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -10,7 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from calslo_dagster.slo.model import Verdict
+from calslo_dagster.slo.model import EVERYTHING, JUDGED, Verdict
 from calslo_dagster.slo.windows import day_of, day_span
 from calslo_dagster.store import rows as stored
 from calslo_dagster.store.schema import measurements, slo_days
@@ -117,3 +117,38 @@ def added(session: Session, slo: str, *, first: date, last: date) -> dict[str, d
         name: {verdict: int(windows) for verdict, windows in zip(Verdict, counted, strict=True)}
         for name, *counted in session.execute(wanted.group_by(table.slice))
     }
+
+
+def last_judged(session: Session, slo: str, *, first: date, last: date) -> dict[str, date]:
+    """Return, for each slice, the last of the days that has a final window that could be judged."""
+    table = slo_days.c
+    is_judged = sa.or_(*(table[verdict.value] > 0 for verdict in JUDGED))
+    wanted = sa.select(table.slice, sa.func.max(table.day).label("day")).where(
+        table.slo == slo, table.day.between(first, last), is_judged
+    )
+    return {row.slice: row.day for row in session.execute(wanted.group_by(table.slice))}
+
+
+def present(session: Session, slo: str, *, first: date, last: date) -> frozenset[str]:
+    """Return the slices that were measured on any of the days, whatever the verdicts."""
+    table = slo_days.c
+    wanted = sa.select(table.slice).where(table.slo == slo, table.day.between(first, last))
+    return frozenset(session.scalars(wanted.distinct()))
+
+
+def last_models(
+    session: Session, slos: Iterable[str], names: Iterable[str], *, first: date, last: date
+) -> dict[str, str]:
+    """Return the one model of each of these slices on the last of the days that tells of any, whatever the SLO."""
+    table, wanted = slo_days.c, list(names)
+    if not wanted:
+        return {}
+    found = sa.select(table.slice, table.day, table.model).where(
+        table.slo.in_(list(slos)), table.day.between(first, last), table.slice.in_(wanted)
+    )
+    named = found.where(table.model.not_in(["", EVERYTHING])).distinct().order_by(table.day)
+    by_day: dict[tuple[str, date], set[str]] = {}
+    for name, day, model in session.execute(named):
+        by_day.setdefault((name, day), set()).add(model)
+    latest = {name: models for (name, _), models in by_day.items()}
+    return {name: next(iter(models)) for name, models in latest.items() if len(models) == 1}

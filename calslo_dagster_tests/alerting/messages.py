@@ -61,6 +61,7 @@ BASE = Facts(
     answers=("calslo alerts ack 1a2b3c4d", "calslo silence add slo=ece_bound"),
     links=(Link("Runbook", "https://runbooks.test/ece_bound"), Link("Report", "https://reports.test/7")),
 )
+FLAPPING = replace(BASE, flapping="it came back 3 times since 2026-03-02 07:00 UTC; it is told once")
 ALONE = replace(BASE, slices=1, worst=(GERMANY,), peak=None, flaps=0)
 BLIND = replace(
     ALONE,
@@ -161,6 +162,7 @@ nasty_facts = st.builds(
     answers=_several,
     links=st.lists(st.builds(Link, words=texts, url=texts), max_size=6).map(tuple),
     note=texts,
+    flapping=texts,
 )
 
 

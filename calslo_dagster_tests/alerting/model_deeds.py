@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeVar
 
 from calslo_dagster.alerting.matchers import Matcher
 from calslo_dagster.alerting.model import Incident, IncidentState, Policy, Severity, Step, Target
-from calslo_dagster.alerting.rules import DEFAULT_POLICY, Rules
+from calslo_dagster.alerting.rules import DEFAULT_POLICY, Route, Rules
 from calslo_dagster.alerting.silences import Silence
 from calslo_dagster_tests.alerting.model_truth import CHILD, PARENT, SUBJECTS
 from calslo_dagster_tests.alerting.model_world import CHANNELS, Death, Luck, ModelWorld
@@ -31,7 +31,24 @@ _ONE: Final = Rules(
     repeat={Severity.CRITICAL: 4 * HOUR, Severity.EMERGENCY: HOUR},
     mutes=(a_mute(PARENT, CHILD),),
 )
-AGREEMENTS: Final = (_ONE, replace(_ONE, policies={DEFAULT_POLICY: _AT_ONCE}, group_wait=MINUTE))
+_FOR_WORSE: Final = Policy(
+    DEFAULT_POLICY,
+    (
+        Step(channels=("slack",)),
+        Step(wait=5 * MINUTE, channels=("pager",), at_least=Severity.CRITICAL),
+        Step(wait=30 * MINUTE, repeat=1),
+    ),
+)
+_FOR_MILDER: Final = Policy("milder", (Step(channels=("lead",)),))
+AGREEMENTS: Final = (
+    _ONE,
+    replace(_ONE, policies={DEFAULT_POLICY: _AT_ONCE}, group_wait=MINUTE),
+    replace(
+        _ONE,
+        policies={DEFAULT_POLICY: _FOR_WORSE, _FOR_MILDER.name: _FOR_MILDER},
+        routes=(Route((Matcher.parse("severity=warning"),), _FOR_MILDER.name),),
+    ),
+)
 
 
 class Pick(Protocol):
@@ -123,6 +140,15 @@ def time_passes(world: ModelWorld, pick: Pick) -> None:
 def the_signals_are_looked_at(world: ModelWorld, pick: Pick) -> None:
     """Let the sensor look, and perhaps die of it."""
     world.look(dies=pick(_DEATHS), racing=pick(_RACING))
+
+
+def nothing_runs_for_a_while(world: ModelWorld, pick: Pick) -> None:
+    """Let the sensor go through what passed while it stood still, and then look."""
+    for _ in range(pick((1, 2, 4))):
+        world.wait(timedelta(seconds=pick(_SECONDS)))
+        world.look(is_past=True)
+    _tick(world)
+    world.look()
 
 
 def all_is_sent(world: ModelWorld, _pick: Pick) -> None:
@@ -229,6 +255,7 @@ def _always(_world: ModelWorld) -> object:
 DEEDS: Final[tuple[Deed, ...]] = (
     all_is_sent,
     the_signals_are_looked_at,
+    nothing_runs_for_a_while,
     time_passes,
     a_breach_begins_or_changes,
     late_data_moves_a_breach,
@@ -255,6 +282,7 @@ _WEIGHTS: Final[dict[Deed, int]] = {
     all_breaches_end: 1,
     a_subject_goes_blind_or_sees_again: 1,
     a_channel_goes_down_or_up: 1,
+    nothing_runs_for_a_while: 1,
     somebody_resolves: 1,
 }
 _NEEDS: Final[dict[Deed, Callable[[ModelWorld], object]]] = {

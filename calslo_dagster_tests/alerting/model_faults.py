@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from calslo_dagster.alerting.alerts import _seen as seen
 from calslo_dagster.alerting.escalation import _noted as noted
-from calslo_dagster.alerting.incidents import resolve, unacknowledged
-from calslo_dagster.alerting.late import Candidate, Fate, Ruling
+from calslo_dagster.alerting.incidents import is_rise, resolve, unacknowledged
+from calslo_dagster.alerting.late import PAGES, Candidate, Fate, Ruling
 from calslo_dagster.alerting.model import Action, Alert, AlertState, Incident, IncidentState, Order, Signal
 from calslo_dagster.alerting.picture import Change, Draft, Picture
 from calslo_dagster.alerting.rules import Rules
@@ -76,6 +76,13 @@ class PagesWhatIsWell(ModelWorld):
 
     def ruling(self, found: Candidate, incident: Incident, suppression: Suppression | None) -> Ruling:
         return super().ruling(found, replace(incident, clear_since=None), suppression)
+
+
+class PagesForEachRound(ModelWorld):
+    """A channel that was down receives the page of every round that it has missed."""
+
+    def ruling(self, found: Candidate, incident: Incident, suppression: Suppression | None) -> Ruling:
+        return super().ruling(replace(found, newer=None), incident, suppression)
 
 
 class TellsTheEndToAll(ModelWorld):
@@ -153,13 +160,11 @@ def _is_over(draft: Draft, group_key: str) -> Incident | None:
 
 
 def _freed_by_time(incident: Incident) -> Incident:
-    is_worse = incident.severity.rank > incident.peak_severity.rank
-    return incident if is_worse else unacknowledged(incident)
+    return incident if is_rise(incident, incident.severity) else unacknowledged(incident)
 
 
 def _freed_when_worse(incident: Incident) -> Incident:
-    is_worse = incident.severity.rank > incident.peak_severity.rank
-    return unacknowledged(incident) if is_worse else incident
+    return unacknowledged(incident) if is_rise(incident, incident.severity) else incident
 
 
 def _waits_again(draft: Draft, known: Alert | None, signal: Signal) -> Alert | None:
@@ -239,6 +244,18 @@ FAULTS = (
         often=(BEGIN, END, TRY),
     ),
     Fault(
+        "a page is taken back for a newer one",
+        ("no page goes out that a newer one repeats",),
+        PagesForEachRound,
+        often=(deeds.time_passes, TRY),
+    ),
+    Fault(
+        "a page is taken back for another page, not for what says less",
+        ("whoever is to be told is told in the end",),
+        broken={f"{PRODUCT}.late._STANDS_IN": dict.fromkeys(PAGES, PAGES)},
+        often=(deeds.time_passes, deeds.the_signals_are_looked_at, TRY),
+    ),
+    Fault(
         "an end that may cross a message is told again",
         OPEN_OVER_THERE,
         WithoutEcho,
@@ -284,7 +301,7 @@ FAULTS = (
     Fault(
         "whoever has to be told anew is told",
         ("whoever is to be told is told in the end", "what goes on is told again"),
-        broken={f"{PRODUCT}.incidents.renew": _nothing, f"{PRODUCT}.responses.renew": _nothing},
+        broken={f"{PRODUCT}.{one}": _nothing for one in ("incidents.renew", "incidents.restart", "responses.renew")},
     ),
     Fault(
         "nobody is told under a silence",

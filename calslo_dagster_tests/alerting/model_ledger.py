@@ -14,9 +14,11 @@ from calslo_dagster.alerting.model import (
     Incident,
     IncidentState,
     Order,
+    Policy,
     Severity,
     Target,
 )
+from calslo_dagster.alerting.pager_keys import without_page
 from calslo_dagster.alerting.picture import Change
 from calslo_dagster.alerting.rules import Rules
 from calslo_dagster_tests.alerting.model_outbox import Outbox, PagerDuty, Receiver, Row
@@ -50,22 +52,28 @@ def require(invariant: str, holds: object, detail: object = "") -> None:
 class Ledger:
     """The history that the invariants are about, in moments: the number of the step at which something was decided.
 
-    acked: when an incident was acknowledged last; worst, held_at: how bad it has been, and had been when it was
-    acknowledged; must_tell: since when somebody has to be told anew; told_at: when it was told last, or since then
-    became as bad as it is; steps: the last step taken; opens: when incidents of a group were opened, back to the last
-    one that a person resolved; late: how many messages came after their time.
+    acked, held_at: when an incident was acknowledged last, and how bad it was then; policies: the one for how bad it
+    was when it opened or last got worse; must_tell: since when somebody has to be told anew; told_at: when it was told
+    last, or since then became as bad as it is; steps: the last step taken; too_mild: how bad it has to be for the steps
+    of the round that were left out; opens: when incidents of a group were opened, back to the last one that a person
+    resolved; late: how many messages came after their time; pages: how often people have to be woken by now; woken:
+    for which of those PagerDuty has woken somebody; due: for which of them a message was ordered.
     """
 
     rules: Rules
     incidents: dict[str, Incident] = field(default_factory=dict)
     acked: dict[str, int] = field(default_factory=dict)
-    worst: dict[str, Severity] = field(default_factory=dict)
     held_at: dict[str, Severity] = field(default_factory=dict)
+    policies: dict[str, Policy] = field(default_factory=dict)
     must_tell: dict[str, int] = field(default_factory=dict)
     told_at: dict[str, datetime] = field(default_factory=dict)
     steps: dict[str, tuple[int, int]] = field(default_factory=dict)
+    too_mild: dict[str, set[Severity]] = field(default_factory=dict)
     opens: dict[str, list[datetime]] = field(default_factory=dict)
     late: Counter[str] = field(default_factory=Counter)
+    pages: Counter[str] = field(default_factory=Counter)
+    woken: set[tuple[str, int]] = field(default_factory=set)
+    due: dict[tuple[str, str, Action, str], int] = field(default_factory=dict)
 
     def write(self, change: Change, moment: int, now: datetime) -> None:
         """Check a change against what is on record, and put it on record."""
@@ -74,9 +82,15 @@ class Ledger:
             self._write(incident, kinds, moment, now)
         for alert in change.alerts.values():
             _check_alert(alert, change.events, self.incidents)
+        for escalation in change.escalations.values():
+            if escalation.round > self.steps.get(escalation.incident_id, (0, 0))[0]:
+                self.too_mild[escalation.incident_id] = set()
         for incident_id, round_, step in change.steps:
             require("each step once, in order", (round_, step) > self.steps.get(incident_id, (0, 0)), (round_, step))
             self.steps[incident_id] = round_, step
+            least = change.escalations[incident_id].policy.steps[step].at_least
+            if least.rank > self.incidents[incident_id].severity.rank:
+                self.too_mild[incident_id].add(least)
         for order in change.orders:
             self._ordered(order, change.events)
 
@@ -95,9 +109,16 @@ class Ledger:
             self.told_at[key] = now
         if old is None or _rises(old, incident) or _is_freed(old, incident):
             self.must_tell[key] = moment
+            self.pages[key] += 1
+        if old is None or incident.severity.rank > self._known(old).rank:
+            self.policies[key], _ = self.rules.policy_for({**incident.labels, "severity": str(incident.severity)})
         if incident.acked_at is not None and (old is None or old.acked_at != incident.acked_at):
-            self.acked[key], self.held_at[key] = moment, self.worst[key]
+            self.acked[key], self.held_at[key] = moment, incident.severity
         _check_incident(old, incident, kinds)
+
+    def _known(self, incident: Incident) -> Severity:
+        """Return how bad whoever cares for the incident knows it to be."""
+        return self.held_at[incident.id] if incident.state is IncidentState.ACKED else incident.peak_severity
 
     def _opened(self, incident: Incident, now: datetime) -> None:
         earlier = self.opens.setdefault(incident.group_key, [])
@@ -113,6 +134,7 @@ class Ledger:
 
     def _ordered(self, order: Order, events: Iterable[Event]) -> None:
         incident = self.incidents[order.incident_id]
+        self.due.setdefault((incident.id, order.channel, order.action, order.cause), self.pages[incident.id])
         kinds = {event.kind for event in events if event.incident_id == order.incident_id}
         require("every message is on record", kinds & _ON_RECORD[order.action], (order.action, kinds))
         require("nothing is ordered about what is over", incident.is_open or order.action is Action.RESOLVE, order)
@@ -130,12 +152,12 @@ class Ledger:
         repeat, told_at = self.rules.repeat.get(incident.severity), self.told_at.get(incident.id)
         is_told = repeat is None or told_at is None or now - told_at < repeat
         require("what goes on is told again", is_told, (incident.id, told_at, now))
+        left_out = [least for least in self.too_mild.get(incident.id, ()) if least.rank <= incident.severity.rank]
+        require("whoever was left out is told once it is bad enough", not left_out, (incident.id, left_out))
 
     def saw(self, incident: Incident, firing: Sequence[Alert], now: datetime, *, dismissed: Set[str]) -> None:
         """Check an open incident against its firing members, after a look at the signals."""
         worst = max((one.severity for one in firing), key=lambda one: one.rank, default=Severity.INFO)
-        known = self.worst.get(incident.id, Severity.INFO)
-        self.worst[incident.id] = max(worst, known, key=lambda one: one.rank)
         if incident.state is IncidentState.ACKED and firing:
             held_at = self.held_at[incident.id]
             require("getting worse ends an acknowledgement", worst.rank <= held_at.rank, (worst, held_at))
@@ -176,9 +198,21 @@ class Ledger:
         is_repeat = receiver.arrivals[row.key] > 1 + lost + late
         require("a message comes again only if it may have been lost", not is_repeat, order)
         if isinstance(receiver, PagerDuty):
-            self.late[order.incident_id] += late
-            once = receiver.opened[order.incident_id] <= 1 + self.late[order.incident_id]
-            require("one PagerDuty incident per episode", once, order)
+            self._pages(row, receiver, late=late, pages=pages)
+
+    def _pages(self, row: Row, pager: PagerDuty, *, late: bool, pages: bool) -> None:
+        """Check that PagerDuty wakes people once each time that they have to be woken."""
+        order, key = row.order, row.order.incident_id
+        self.late[key] += late
+        ours = [one for one in pager.opened if without_page(one) == row.dedup_key]
+        once = sum(pager.opened[one] - 1 for one in ours) <= self.late[key]
+        require("one PagerDuty incident per page", once, (order, pager.opened))
+        is_one = len(pager.open.intersection(ours)) <= 1 + self.late[key]
+        require("one PagerDuty incident per episode", is_one, (order, pager.open))
+        if pages:
+            self.woken.add((key, self.due[row.key]))
+        is_woken = order.action is not Action.TRIGGER or late or (key, self.due[row.key]) in self.woken
+        require("PagerDuty wakes whoever has to be woken anew", is_woken, order)
 
 
 def _rises(old: Incident, new: Incident) -> bool:
@@ -217,8 +251,7 @@ def _check_alert(alert: Alert, events: Iterable[Event], incidents: Mapping[str, 
 
 def check_told(ledger: Ledger, outbox: Outbox, incident: Incident) -> None:
     """Check that those who are to be told of an incident first have been told, or could not be."""
-    policy, _ = ledger.rules.policy_for({**incident.labels, "severity": str(incident.severity)})
-    for channel in policy.steps[0].channels:
+    for channel in ledger.policies[incident.id].steps[0].channels:
         pages = [row for row in outbox.queues[incident.id, channel] if row.order.action is Action.TRIGGER]
         new = [row.status for row in pages if row.moment >= ledger.must_tell[incident.id]]
         is_told = set(new) & {DeliveryStatus.SENT, DeliveryStatus.DEAD}
@@ -229,10 +262,11 @@ def check_pager(ledger: Ledger, outbox: Outbox, pager: PagerDuty) -> None:
     """Check that PagerDuty shows what is open and was told, and nothing else."""
     standing = {one.id for one in ledger.incidents.values() if one.is_open}
     keys = {row.dedup_key for row in outbox.rows if row.order.incident_id in standing}
-    require("PagerDuty shows nothing that is over", pager.open <= keys, pager.open - keys)
+    shown = {without_page(key) for key in pager.open}
+    require("PagerDuty shows nothing that is over", shown <= keys, shown - keys)
     for row in outbox.rows:
         if row.order.channel == "pager" and row.order.action is Action.TRIGGER and row.status is DeliveryStatus.SENT:
-            is_shown = row.dedup_key in pager.open or row.order.incident_id not in standing
+            is_shown = row.dedup_key in shown or row.order.incident_id not in standing
             require("PagerDuty shows all that is open and was told", is_shown, row.order)
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from calslo_dagster.alerting.backoff import Backoff
 from calslo_dagster.alerting.model import Action, DeliveryStatus, Order, Told
+from calslo_dagster.alerting.pager_keys import Event, events, triggered
 
 LEASE: Final = timedelta(seconds=30)
 BACKOFF: Final = Backoff()
@@ -22,6 +23,7 @@ Key = tuple[str, str, Action, str]
 class Row:
     """One message.
 
+    page: how often people have to be woken by now; known: the last page that its channel was told for certain before;
     uncertain: of how many attempts nobody knows whether they arrived; hushed: whether its incident was silenced or
     muted when somebody last set out to send it; confirmed: whether it is known to have arrived.
     """
@@ -31,6 +33,8 @@ class Row:
     seq: int
     ordered_at: datetime
     moment: int
+    page: int = 1
+    known: int = 0
     status: DeliveryStatus = DeliveryStatus.PENDING
     not_before: datetime = field(init=False)
     expires_at: datetime | None = field(init=False)
@@ -84,11 +88,19 @@ class Outbox:
     queues: dict[tuple[str, str], list[Row]] = field(default_factory=lambda: defaultdict(list))
     tokens: int = 0
 
-    def order(self, orders: Iterable[Order], dedup_key: Callable[[str], str], *, now: datetime, moment: int) -> None:
+    def order(
+        self,
+        orders: Iterable[Order],
+        dedup_key: Callable[[str], str],
+        *,
+        now: datetime,
+        moment: int,
+        page: Callable[[str], int] = lambda _incident_id: 1,
+    ) -> None:
         """Put the messages at the end of their queues, except those of a decision that was ordered before."""
         for order in orders:
             queue = self.queues[order.incident_id, order.channel]
-            row = Row(order, dedup_key(order.incident_id), len(queue) + 1, now, moment)
+            row = Row(order, dedup_key(order.incident_id), len(queue) + 1, now, moment, page(order.incident_id))
             if not self.is_known(row, queue):
                 queue.append(row)
                 self.rows.append(row)
@@ -136,7 +148,14 @@ class Outbox:
             row.doubt(row.status is DeliveryStatus.SENDING)
             row.status, row.token, row.lease_until = DeliveryStatus.SENDING, self.tokens, now + LEASE
             row.attempts += 1
+            row.known = self.known_page(row)
         return [Held(row, self.tokens, now) for row in taken]
+
+    def known_page(self, row: Row) -> int:
+        """Return the last page that the channel was told for certain before this message."""
+        queue = self.queues[row.order.incident_id, row.order.channel][: row.seq - 1]
+        sent = [one for one in queue if one.status is DeliveryStatus.SENT]
+        return triggered(sent[-1].order.action, page=sent[-1].page, known=sent[-1].known) if sent else 0
 
     def is_claimable(self, row: Row, now: datetime) -> bool:
         """Whether somebody may try to send the message."""
@@ -148,6 +167,12 @@ class Outbox:
         """Whether an earlier message of the incident to this channel is not finished."""
         queue = self.queues[row.order.incident_id, row.order.channel]
         return any(not earlier.is_finished for earlier in queue[: row.seq - 1])
+
+    def behind(self, row: Row, now: datetime) -> tuple[Action, ...]:
+        """Return what the messages do that wait behind this one and may go now."""
+        queue = self.queues[row.order.incident_id, row.order.channel][row.seq :]
+        waiting = [one for one in queue if one.status is DeliveryStatus.PENDING and one.not_before <= now]
+        return tuple(one.order.action for one in waiting if one.expires_at is None or one.expires_at > now)
 
     def is_ours(self, held: Held) -> bool:
         """Whether the lease is still the one under which the message was claimed."""
@@ -190,18 +215,28 @@ class Receiver:
 
 @dataclass
 class PagerDuty(Receiver):
-    """Opens one incident per key; whatever finds none open is dropped, except what opens one."""
+    """Opens one incident per key; whatever finds none open is dropped, except what opens one.
+
+    open: the keys of what is open; opened: how often each was.
+    """
 
     open: set[str] = field(default_factory=set)
     opened: Counter[str] = field(default_factory=Counter)
 
     def take(self, row: Row) -> bool:
-        """Take an event; return whether it opens an incident."""
+        """Take the events of a message; return whether they open an incident."""
         super().take(row)
-        if row.order.action is Action.RESOLVE:
-            self.open.discard(row.dedup_key)
-        if row.order.action not in (Action.TRIGGER, Action.UPDATE) or row.dedup_key in self.open:
-            return False
-        self.open.add(row.dedup_key)
-        self.opened[row.order.incident_id] += 1
-        return True
+        is_new = False
+        for event, key in events(row.order.action, row.dedup_key, page=row.page, known=row.known):
+            if event is Event.RESOLVE:
+                self.open.discard(key)
+            elif event is Event.TRIGGER and key not in self.open:
+                self.open.add(key)
+                self.opened[key] += 1
+                is_new = True
+        return is_new
+
+
+def knowing(told: Iterable[Told]) -> set[tuple[str, bool, bool]]:
+    """Return who has been told, or may have been."""
+    return {(one.channel, one.sent, one.maybe) for one in told if one.sent or one.maybe}

@@ -1,13 +1,13 @@
 """A world in which everything goes wrong that can: breaches, people, clocks, processes that die, networks that lose."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from calslo_dagster.alerting.escalation import wakes_at
-from calslo_dagster.alerting.late import Candidate, Fate, Ruling, ruling
+from calslo_dagster.alerting.late import Candidate, Fate, Ruling, ruling, stand_in
 from calslo_dagster.alerting.lifecycle import advance
 from calslo_dagster.alerting.model import (
     Action,
@@ -19,7 +19,6 @@ from calslo_dagster.alerting.model import (
     IncidentState,
     Order,
     Signal,
-    Told,
 )
 from calslo_dagster.alerting.picture import Change, Draft, Picture
 from calslo_dagster.alerting.responses import acknowledge, close, unacknowledge
@@ -34,7 +33,7 @@ from calslo_dagster_tests.alerting.model_ledger import (
     check_told,
     require,
 )
-from calslo_dagster_tests.alerting.model_outbox import LEASE, Held, Outbox, PagerDuty, Receiver, Row
+from calslo_dagster_tests.alerting.model_outbox import LEASE, Held, Outbox, PagerDuty, Receiver, Row, knowing
 from calslo_dagster_tests.alerting.model_truth import CHILD, PARENT, SUBJECTS, Truth
 from calslo_dagster_tests.alerting.world import MINUTE, START
 
@@ -109,21 +108,27 @@ class ModelWorld:
 
     # Decisions, each one transaction.
 
-    def look(self, *, dies: Death = Death.NONE, racing: Luck | None = None) -> None:
+    def look(self, *, dies: Death = Death.NONE, racing: Luck | None = None, is_past: bool = False) -> None:
         """Look at the signals and keep what follows, unless the process dies before it has written that."""
         signals = self.truth.signals()
         before = dict(self.alerts)
-        change = self._decided(lambda: self._picture(signals), lambda seen: advance(seen, self.rules), dies, racing)
+
+        def read() -> Picture:
+            return replace(self._picture(signals), is_past=is_past)
+
+        change = self._decided(read, lambda seen: advance(seen, self.rules), dies, racing)
         if change is None:
             return
+        hasty = [one for one in change.orders if one.action in PAGES and one.cause != "1:0"]
+        require("a standstill pages nobody again", not (is_past and hasty), hasty)
         basis = (signals, tuple(one.id for one in self.silences if active_span(one, self.now)))
         if self.settled and self.settled[0] == basis and not change.is_empty:
             require("time wakes when it said", self.settled[1] and self.settled[1] <= self.now, self.settled)
-        again = advance(self._picture(signals), self.rules)
+        again = advance(read(), self.rules)
         require("seeing the same again changes nothing", again.is_empty, again)
-        standing = list(self.incidents.values())
-        self.settled = basis, wakes_at(standing, self.escalations, self.rules, after=self.now)
-        self._check_look(before)
+        wake = wakes_at(list(self.incidents.values()), self.escalations, self.rules, after=self.now)
+        self.settled = None if is_past else (basis, wake)
+        self._check_look(before, is_past=is_past)
 
     def acknowledge(self, incident: Incident, who: str, *, until: datetime | None, racing: Luck | None = None) -> None:
         """Let a person acknowledge."""
@@ -180,7 +185,7 @@ class ModelWorld:
 
     def is_outdated(self, picture: Picture, change: Change) -> bool:
         """Whether more channels may know of an incident than when it was decided what to tell them."""
-        return any(_knowing(self.outbox.told(one)) != _knowing(picture.told[one]) for one in change.superseded)
+        return any(knowing(self.outbox.told(one)) != knowing(picture.told[one]) for one in change.superseded)
 
     def _picture(self, signals: Sequence[Signal]) -> Picture:
         # In the order in which the store yields them.
@@ -193,7 +198,7 @@ class ModelWorld:
             escalations=dict(self.escalations),
             told={one.id: self.outbox.told(one.id) for one in self.incidents.values() if one.is_open},
             silences=tuple(self.silences),
-            judged={subject.name: 100 for subject in SUBJECTS},
+            judged={(subject.name, subject.model): 100 for subject in SUBJECTS},
         )
 
     def keep(self, change: Change) -> None:
@@ -213,10 +218,14 @@ class ModelWorld:
 
     def order(self, orders: Iterable[Order]) -> None:
         """Put messages in the outbox."""
-        self.outbox.order(orders, self.dedup_key, now=self.now, moment=self.moment)
+        self.outbox.order(orders, self.dedup_key, now=self.now, moment=self.moment, page=self.page)
+
+    def page(self, incident_id: str) -> int:
+        """Return how often people have to be woken for the incident by now."""
+        return self.escalations[incident_id].pages
 
     def dedup_key(self, incident_id: str) -> str:
-        """Return the key under which PagerDuty knows the incident."""
+        """Return the key under which receivers know the incident."""
         return self.ledger.incidents[incident_id].dedup_key
 
     # Dispatchers.
@@ -291,7 +300,8 @@ class ModelWorld:
         firing = firing_members(standing).get(incident.id, [])
         suppressor = Suppressor.of(self.rules, self.silences, standing, self.now)
         suppression = suppressor.of_incident(incident, firing) if firing else None
-        found = self.ruling(Candidate(order.action, held.row.ordered_at, knows), incident, suppression)
+        newer = stand_in(order.action, self.outbox.behind(held.row, self.now))
+        found = self.ruling(Candidate(order.action, held.row.ordered_at, knows, newer), incident, suppression)
         if found.fate is Fate.SUPERSEDE:
             self.outbox.give_back(held, DeliveryStatus.SUPERSEDED, not_before=self.now)
         elif found.fate is Fate.POSTPONE:
@@ -300,6 +310,8 @@ class ModelWorld:
         else:
             members = self._members(incident)
             self.ledger.goes_out(held.row, self.outbox, holding=self._holding(incident, members), members=members)
+            is_newest = order.action not in PAGES or Action.TRIGGER not in self.outbox.behind(held.row, self.now)
+            require("no page goes out that a newer one repeats", is_newest, order)
         return found.fate is Fate.SEND
 
     def ruling(self, found: Candidate, incident: Incident, suppression: Suppression | None) -> Ruling:
@@ -325,7 +337,7 @@ class ModelWorld:
             found.append(PARENT if is_muted else silence.id if silence else "")
         return ", ".join(found) if all(found) else ""
 
-    def _check_look(self, before: Mapping[str, Alert]) -> None:
+    def _check_look(self, before: Mapping[str, Alert], *, is_past: bool) -> None:
         shown = self.truth.shown
         for subject in SUBJECTS:
             seen, key = shown.get(subject), subject.fingerprint
@@ -350,7 +362,8 @@ class ModelWorld:
                 members = self._members(incident)
                 require("what is well ends", members or incident.clear_since, incident)
                 self.ledger.saw(incident, members, self.now, dismissed=self.truth.dismissed.keys())
-                if incident.state is IncidentState.FIRING and members and not self._holding(incident, members):
+                is_told = incident.state is IncidentState.FIRING and members and not self._holding(incident, members)
+                if is_told and not is_past:
                     self.ledger.goes_on(incident, self.now)
 
     def finish(self) -> None:
@@ -383,7 +396,3 @@ class ModelWorld:
             self.wait(11 * MINUTE)
             self.look()
             self.dispatch()
-
-
-def _knowing(told: Iterable[Told]) -> set[tuple[str, bool, bool]]:
-    return {(one.channel, one.sent, one.maybe) for one in told if one.sent or one.maybe}

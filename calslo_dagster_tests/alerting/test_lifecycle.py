@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from calslo_dagster.alerting.late import Candidate, Fate, ruling
+from calslo_dagster.alerting.lifecycle import advance
 from calslo_dagster.alerting.matchers import Matcher
 from calslo_dagster.alerting.model import (
     Action,
@@ -75,7 +76,7 @@ def test_what_has_not_opened_is_pending_and_passes_without_a_word() -> None:
     assert (alert.state, passed.state, passed.reason) == (
         AlertState.PENDING,
         AlertState.RESOLVED,
-        "passed before it opened",
+        "it passed before it opened",
     )
     assert (world.incidents, world.orders) == ({}, [])
 
@@ -99,7 +100,7 @@ def test_what_is_over_before_anybody_was_told_is_on_record_only() -> None:
     change = world.see(after=MINUTE)
 
     assert world.sent(change) == []
-    assert change.superseded == {world.incident.id: "the incident is resolved: is well again"}
+    assert change.superseded == {world.incident.id: "the incident is resolved: it is well again"}
     assert world.kinds()[-2:] == ["resolved", "not notified"]
 
 
@@ -159,6 +160,45 @@ def test_most_slices_at_once_are_an_emergency_which_breaks_the_acknowledgement()
     assert (world.incident.severity, world.incident.state) == (Severity.EMERGENCY, IncidentState.FIRING)
     assert world.sent(change) == [("slack", Action.TRIGGER)]
     assert "which ends the acknowledgement by ada" in next(e.reason for e in change.events if e.kind == "raised")
+
+
+@pytest.mark.parametrize(
+    ("severity", "worse"),
+    [
+        (Severity.INFO, Severity.INFO),
+        (Severity.WARNING, Severity.CRITICAL),
+        (Severity.CRITICAL, Severity.EMERGENCY),
+        (Severity.EMERGENCY, Severity.EMERGENCY),
+    ],
+)
+def test_most_slices_at_once_make_a_promise_one_worse_and_never_what_can_wait(
+    severity: Severity, worse: Severity
+) -> None:
+    world = World(judged=4)
+
+    world.see(*(a_signal(f"a={n}", severity=severity) for n in range(3)))
+
+    assert world.incident.severity is worse
+
+
+def test_most_slices_are_those_of_the_model_that_breaks_the_promise() -> None:
+    signals = [a_signal(f"a={n}") for n in range(10)]
+    models = {("ece_bound", "fraud"): 10, ("ece_bound", "churn"): 20}
+    world = World()
+
+    change = advance(replace(world.picture(signals), judged=models), world.rules)
+    others = advance(replace(world.picture(signals), judged={**models, ("ece_bound", "fraud"): 21}), world.rules)
+
+    assert [one.severity for one in change.incidents.values()] == [Severity.EMERGENCY]
+    assert [one.severity for one in others.incidents.values()] == [Severity.CRITICAL]
+
+
+def test_all_traffic_is_no_slice_that_makes_them_most() -> None:
+    world = World(judged=4)
+
+    world.see(*(a_signal(name) for name in ("*", "a=1", "a=2")))
+
+    assert world.incident.severity is Severity.CRITICAL
 
 
 def test_a_severity_that_falls_and_rises_again_pages_once() -> None:

@@ -1,10 +1,12 @@
 """Matchers read as Alertmanager's do, and say what is wrong with them."""
 
+import shlex
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calslo_dagster.alerting.matchers import IDENTITY, Matcher, Operator, leave_nothing_out, matches, written
+from calslo_dagster.alerting.matchers import IDENTITY, Matcher, Operator, leave_nothing_out, matches, shared, written
 from calslo_dagster.alerting.model import Kind, Severity, Subject
 
 LABELS = Subject(Kind.BREACH, "ece_bound", "intent=refund,lang=de", "intent", "prod").labels(
@@ -116,3 +118,29 @@ def test_every_alert_has_the_labels_of_its_identity() -> None:
 def test_matchers_are_shown_in_one_line() -> None:
     assert written([Matcher.parse("slo=x"), Matcher.parse("lang=~de|fr")]) == 'slo="x", lang=~"de|fr"'
     assert written([]) == "all"
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "argument"),
+    [
+        ("slo", "ece_bound", "slo=ece_bound"),
+        ("slo", "delivery:chat", "slo=delivery:chat"),
+        ("model", "", "'model=\"\"'"),
+        ("model", "*", "'model=\"*\"'"),
+        ("model", "a 'b' \"c\"", "'model=\"a '\"'\"'b'\"'\"' \\\"c\\\"\"'"),
+    ],
+)
+def test_as_an_argument_it_reads_the_same_after_the_shell(label: str, value: str, argument: str) -> None:
+    matcher = Matcher(label, Operator.IS, value)
+
+    assert matcher.argument == argument
+    assert [Matcher.parse(word) for word in shlex.split(matcher.argument)] == [matcher]
+
+
+def test_what_the_alerts_of_an_incident_share_leaves_other_incidents_alone() -> None:
+    labels = {"kind": "blind", "slo": "ece_bound", "model": "a", "environment": ""}
+
+    found = shared(labels)
+
+    assert matches(found, {**labels, "slice": "x"})
+    assert not any(matches(found, {**labels, **other}) for other in ({"kind": "breach"}, {"model": "b"}, {"slo": "c"}))

@@ -17,6 +17,7 @@ from calslo_dagster_tests.alerting.messages import (
     BASE,
     BLIND,
     BURN,
+    FLAPPING,
     FRANCE,
     GERMANY,
     KINDS,
@@ -183,7 +184,22 @@ def test_an_acknowledgement_says_who_and_what_they_said() -> None:
 def test_a_digest_says_that_it_goes_on_or_that_it_flaps() -> None:
     assert compose(ALONE, Action.DIGEST).title.startswith("STILL CRITICAL fraud-v12")
     assert compose(ALONE, Action.DIGEST).title.endswith("for 2 h 10 min")
-    assert compose(BASE, Action.DIGEST).title.startswith("FLAPPING CRITICAL fraud-v12")
+    assert compose(FLAPPING, Action.DIGEST).title.startswith("FLAPPING CRITICAL fraud-v12")
+
+
+def test_a_page_about_what_flaps_says_so_and_since_when() -> None:
+    words = compose(FLAPPING, Action.TRIGGER)
+
+    assert words.title.startswith("FLAPPING CRITICAL fraud-v12")
+    assert "\nFlapping: it came back 3 times since 2026-03-02 07:00 UTC; it is told once\n" in words.text
+    assert compose(FLAPPING, Action.RESOLVE).title.startswith("RESOLVED ")
+
+
+def test_what_came_back_once_does_not_flap_yet() -> None:
+    words = compose(replace(ALONE, flaps=1), Action.TRIGGER)
+
+    assert words.title.startswith("CRITICAL ")
+    assert "\nAgain: it came back once soon after it had been resolved\n" in words.text
 
 
 def test_an_update_and_a_test_say_what_they_are() -> None:
@@ -306,7 +322,7 @@ def test_the_worst_of_all_facts_fits(action: Action, letter: str) -> None:
     assert is_harmless(words.title + words.text)
     for part in ("Promise:", "Direction:", "1. ", "and 9,997 more", "Owner:", "Why you:", "Next:", "Incident:"):
         assert part in words.text
-    assert words.text.count("\n  ") == (0 if letter == "\x07" else 3)
+    assert words.text.count("\n  ") == (0 if letter == "\x07" else 4)
 
 
 @pytest.mark.parametrize("facts", KINDS)

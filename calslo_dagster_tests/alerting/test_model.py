@@ -10,6 +10,7 @@ from calslo_dagster_tests.alerting.model_deeds import Make
 from calslo_dagster_tests.alerting.model_faults import FAULTS, PRODUCT, Fault, WithoutEnd, with_outbox
 from calslo_dagster_tests.alerting.model_ledger import ViolationError
 from calslo_dagster_tests.alerting.model_life import Life, throw
+from calslo_dagster_tests.alerting.model_rise_faults import RISE_FAULTS
 from calslo_dagster_tests.alerting.model_truth import SUBJECTS
 from calslo_dagster_tests.alerting.model_world import Luck, ModelWorld
 from calslo_dagster_tests.alerting.world import MINUTE
@@ -95,7 +96,7 @@ def test_an_update_that_is_never_given_up_would_hold_up_all_behind_it() -> None:
         world.finish()
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.rule)
+@pytest.mark.parametrize("fault", [*FAULTS, *RISE_FAULTS], ids=lambda fault: fault.rule)
 def test_without_this_rule_something_that_must_hold_does_not(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     for target, instead in fault.broken.items():
         monkeypatch.setattr(target, instead)

@@ -61,7 +61,9 @@ class Pair:
         ours = self.ours.claim(channel, now=self.now)
         theirs = delivery_claims.claim(self.session, token=token, now=self.now, lease=LEASE, limit=1, only=channel)
         assert [_place(one.row) for one in ours] == [(one.incident_id, one.channel, one.seq) for one in theirs]
-        self.held += zip(ours, theirs, strict=True)
+        for one, their in zip(ours, theirs, strict=True):
+            assert self.ours.behind(one.row, self.now) == deliveries.behind(self.session, their, now=self.now)
+            self.held.append((one, their))
 
     def finishes(self) -> None:
         if self.held:

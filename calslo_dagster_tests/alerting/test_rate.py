@@ -20,6 +20,16 @@ def test_a_burst_is_allowed_after_a_pause_and_then_one_at_a_time() -> None:
     assert Rate(SECOND).allowed(10, due=NOW + SECOND / 2, now=NOW) == 0
 
 
+def test_the_wait_is_until_one_is_allowed_and_no_longer() -> None:
+    rate = Rate(SECOND, burst=3)
+
+    waits = [rate.wait(due=NOW + seconds * SECOND, now=NOW) for seconds in range(6)]
+
+    assert [wait // SECOND for wait in waits] == [0, 0, 0, 1, 2, 3]
+    assert [rate.allowed(1, due=NOW + n * SECOND, now=NOW + wait) for n, wait in enumerate(waits)] == [1] * 6
+    assert (rate.wait(due=None, now=NOW), Rate().wait(due=NOW + SECOND, now=NOW)) == (timedelta(0), timedelta(0))
+
+
 def test_without_an_interval_everything_is_allowed() -> None:
     assert Rate().allowed(1_000, due=NOW + SECOND, now=NOW) == 1_000
 

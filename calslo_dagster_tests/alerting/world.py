@@ -76,7 +76,7 @@ class World:
     silences: list[Silence] = field(default_factory=list)
     steps: set[tuple[str, int, int]] = field(default_factory=set)
 
-    def picture(self, signals: Iterable[Signal] = ()) -> Picture:
+    def picture(self, signals: Iterable[Signal] = (), *, is_past: bool = False) -> Picture:
         """Return what is known now."""
         signals = tuple(signals)
         return Picture(
@@ -87,13 +87,14 @@ class World:
             escalations=dict(self.escalations),
             told={key: tuple(value.values()) for key, value in self.told.items()},
             silences=tuple(self.silences),
-            judged={signal.subject.name: self.judged for signal in signals},
+            judged={(one.subject.name, one.subject.model): self.judged for one in signals},
+            is_past=is_past,
         )
 
-    def see(self, *signals: Signal, after: timedelta = timedelta(0)) -> Change:
+    def see(self, *signals: Signal, after: timedelta = timedelta(0), is_past: bool = False) -> Change:
         """Let time pass, look at the signals, and keep what follows."""
         self.now += after
-        change = advance(self.picture(signals), self.rules)
+        change = advance(self.picture(signals, is_past=is_past), self.rules)
         self.keep(change)
         return change
 

@@ -34,7 +34,7 @@ FACTS = Facts(
     owner="fraud-ml",
     first_action="roll back to the calibrator before v12",
     why="policy oncall, step 1",
-    next_step="next: lead in 15 min unless acknowledged",
+    next_step="lead in 15 min unless acknowledged",
     answers=("calslo alerts ack 0123456789abcdef",),
     links=(Link("Runbook", "https://example.org/runbook?slo=ece_bound&x=1"), Link("Report", "https://example.org/r")),
 )
@@ -145,6 +145,8 @@ hostile_facts = st.builds(
     answers=_LISTS,
     links=st.lists(_LINKS, max_size=20).map(tuple),
     note=_TEXTS,
+    flapping=_TEXTS,
+    page=st.integers(1, 20),
 )
 hostile_letters = st.builds(
     lambda known, action, title, text: replace(letter(action), facts=known, words=Words(title, text)),

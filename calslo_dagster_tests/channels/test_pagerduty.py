@@ -1,6 +1,8 @@
 """PagerDuty gets one incident per episode, and every event keeps to its limits."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -28,7 +30,7 @@ def last_event(peer: Peer) -> dict[str, object]:
 def test_an_incident_is_opened_acknowledged_and_resolved_under_one_key(peer: Peer) -> None:
     states = []
     for action in (Action.TRIGGER, Action.ACK, Action.UPDATE, Action.RESOLVE):
-        assert deliver(channel(peer), letter(action)).ref == {"dedup_key": DEDUP_KEY}
+        assert deliver(channel(peer), letter(action)).ref["dedup_key"] == DEDUP_KEY
         states += [incident["state"] for incident in peer.incidents()]
 
     assert states == ["open", "acknowledged", "acknowledged", "resolved"]
@@ -43,6 +45,38 @@ def test_the_same_page_twice_is_one_incident(peer: Peer) -> None:
     assert incident["severity"] == "critical"
 
 
+def paged(peer: Peer, action: Action, page: int, ref: Mapping[str, str], *, first_try: bool = True) -> dict[str, str]:
+    """Send a letter from when people have to be woken for the so-many-th time; return what is known then."""
+    told = letter(action, known=replace(facts(), page=page), ref=ref, first_try=first_try)
+    return dict(ref) | dict(deliver(channel(peer), told).ref)
+
+
+def test_what_is_told_anew_wakes_although_somebody_has_acknowledged_and_takes_the_place_of_it(peer: Peer) -> None:
+    ref = paged(peer, Action.TRIGGER, 1, {})
+    ref = paged(peer, Action.ACK, 1, ref)
+    ref = paged(peer, Action.UPDATE, 2, ref)
+    assert [one["state"] for one in peer.incidents()] == ["acknowledged"]
+
+    ref = paged(peer, Action.TRIGGER, 2, ref)
+    ref = paged(peer, Action.TRIGGER, 2, ref, first_try=False)
+
+    assert [one["state"] for one in peer.incidents()] == ["resolved", "open"]
+    ref = paged(peer, Action.ACK, 2, ref)
+    assert [one["state"] for one in peer.incidents()] == ["resolved", "acknowledged"]
+    paged(peer, Action.RESOLVE, 2, ref)
+    assert [one["state"] for one in peer.incidents()] == ["resolved", "resolved"]
+
+
+def test_a_page_that_may_have_arrived_is_not_left_open_by_the_next(peer: Peer) -> None:
+    """Nobody has heard of the second page that it was taken, so nothing is known of it when the third goes out."""
+    ref = paged(peer, Action.TRIGGER, 1, {})
+    paged(peer, Action.TRIGGER, 2, ref)
+
+    paged(peer, Action.TRIGGER, 3, ref)
+
+    assert [one["state"] for one in peer.incidents()] == ["resolved", "resolved", "open"]
+
+
 def test_an_event_carries_what_is_needed(peer: Peer) -> None:
     deliver(channel(peer), letter())
 
@@ -55,6 +89,7 @@ def test_an_event_carries_what_is_needed(peer: Peer) -> None:
     details = payload["custom_details"]
     assert details["estimate"] == "0.083 [0.071, 0.096], n = 41,280"
     assert details["limit"] == "0.05"
+    assert details["detail"] == "too far off"
     assert details["first_action"] == "roll back to the calibrator before v12"
     assert [one["slice"] for one in details["worst_slices"]] == [f"intent=buy,language=l{n}" for n in range(3)]
 

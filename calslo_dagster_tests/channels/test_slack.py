@@ -61,7 +61,8 @@ def test_a_message_carries_what_is_needed_in_the_first_seconds(peer: Peer) -> No
     for needed in (
         "0.083 [0.071, 0.096]", "n = 41,280", "0.05", "at most 0.05 over 24 h", "over-confident", "3 of 14 slices",
         "2026-03-02 10:00 UTC", "production/fraud", "calibrator v12", "labels are 3 h late", "roll back", "fraud-ml",
-        "policy oncall, step 1", "next: lead in 15 min", "intent=buy,language=l0", "calslo alerts ack", "62% of the",
+        "Why you: policy oncall, step 1", "Next: lead in 15 min", "*Detail* too far off",
+        "intent=buy,language=l0", "calslo alerts ack", "62% of the",
         "<https://example.org/runbook?slo=ece_bound&amp;x=1|Runbook>", "0123456789abcdef",
     ):  # fmt: skip
         assert needed in told
@@ -69,6 +70,15 @@ def test_a_message_carries_what_is_needed_in_the_first_seconds(peer: Peer) -> No
     assert message["metadata"]["event_payload"] == {
         "incident_id": "0123456789abcdef", "episode": 1, "delivery_id": "d1"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("flaps", "said"), [(1, "came back once"), (3, "came back 3 times")])
+def test_a_message_says_how_often_it_came_back(peer: Peer, flaps: int, said: str) -> None:
+    deliver(api(peer), letter(known=replace(facts(), flaps=flaps, flapping="it is told once")))
+
+    told = all_text(peer.messages()[0]["blocks"])
+    assert said in told
+    assert "*Flapping* it is told once" in told
 
 
 def test_the_root_is_edited_and_its_thread_answered(peer: Peer) -> None:

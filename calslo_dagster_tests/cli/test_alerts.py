@@ -165,7 +165,8 @@ def test_an_unknown_id_is_answered_with_the_open_ones(room: Room, command: tuple
     done = alerts(command[0], "zz", *command[1:])
 
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == f"calslo: 'zz' is no incident, or begins several; open are: {known}\n"
+    about = "(breach of ece_bound, intent, prod)"
+    assert done.stderr == f"calslo: no incident begins with 'zz'; open are: {known} {about}\n"
 
 
 def test_letters_that_begin_several_ids_are_refused(room: Room) -> None:
@@ -182,7 +183,11 @@ def test_letters_that_begin_several_ids_are_refused(room: Room) -> None:
     done = alerts("show", known[:5])
 
     assert done.exit_code == 2
-    assert done.stderr == f"calslo: several incidents begin with {known[:5]}; write more letters of the id\n"
+    about = "(breach of ece_bound, intent, prod)"
+    assert done.stderr == (
+        f"calslo: several incidents begin with {known[:5]}; write more letters of the id: "
+        f"{known} {about}; {known[:5]}zzz {about}\n"
+    )
     assert alerts("show", known[:6]).exit_code == 0
 
 

@@ -25,7 +25,7 @@ def test_a_sound_log_prints_its_head_and_a_broken_one_its_first_line(tmp_path: P
     broken = run("audit", "verify")
 
     assert (sound.exit_code, kept.exit_code) == (0, 0)
-    assert sound.stdout.startswith("3 lines are sound; head ")
+    assert sound.stdout.startswith("4 lines are sound; head ")
     assert (foreign.exit_code, foreign.stdout) == (1, "")
     assert f"no line has the hash {'f' * 64}" in foreign.stderr
     assert broken.exit_code == 1

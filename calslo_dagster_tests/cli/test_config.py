@@ -106,6 +106,41 @@ def test_no_file_is_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "demo (demo)" in done.stdout
 
 
+CHAT = "channels: {chat: {kind: slack, webhook_url: 'env:HOOK'}}\n"
+PAGER = "channels: {a: {kind: slack, webhook_url: 'env:H'}, b: {kind: pagerduty, routing_key: 'env:K'}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "channels: no channel leaves this machine: alerts are lines of "),
+        (CHAT, "alerting: the fall-back is a log file on this machine, "),
+        (
+            CHAT + "alerting: {fallback: [log, chat]}\n",
+            "alerting.fallback: the fall-back is chat, the only channel: when a",
+        ),
+        (PAGER, "alerting: the fall-back is a log file on this machine, "),
+        (PAGER + "alerting: {fallback: [b]}\n", ""),
+    ],
+)
+def test_a_fall_back_that_nobody_would_see_is_noted(tmp_path: Path, text: str, says: str) -> None:
+    done = run("check", "--config", str(written(tmp_path, text)), HOOK="https://x.test", H="https://x.test", K="k" * 32)
+
+    assert done.exit_code == 0
+    notes = [line for line in done.stdout.splitlines() if line.startswith("note: ")]
+    assert [says in note for note in notes] == ([True] if says else [])
+
+
+def test_a_template_that_cannot_be_read_is_warned_of(tmp_path: Path) -> None:
+    text = "alerting:\n  templates:\n    all: {title: '{{ default.title'}\n"
+
+    done = run("check", "--config", str(written(tmp_path, text)))
+
+    [warned] = [line for line in done.stdout.splitlines() if line.startswith("warning: ")]
+    assert "calslo.yaml:3: alerting.templates.all.title: template all.title, line 1: " in warned
+    assert warned.endswith("; our own words are sent instead")
+
+
 def test_show_prints_yaml_without_secrets() -> None:
     done = run("show", "--config", str(FULL), CALSLO_DB="postgresql://u:hunter2@db/x")
 

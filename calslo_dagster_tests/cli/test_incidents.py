@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from calslo_dagster.alerting.pager_keys import key_of, without_page
 from calslo_dagster.pipeline.audit_alerts import audit_alerts
 from calslo_dagster.pipeline.describe_incident import Record, record_of
 from calslo_dagster.pipeline.feed_demo import demo_script
@@ -153,15 +154,25 @@ def assert_received(played: Played, wanted: Wanted) -> None:
     record = played.record(wanted)
     kinds = [logged.event.kind for logged in record.events]
     expected = [MESSAGES[kind] for kind in kinds if kind in MESSAGES] if wanted.is_told else []
-    state = "resolved" if wanted.is_over else "open"
-    paged = [
-        (one["events"], one["state"])
-        for one in played.peer.incidents()
-        if one["dedup_key"] == record.incident.dedup_key
-    ]
+    key = record.incident.dedup_key
+    paged = [one for one in played.peer.incidents() if without_page(one["dedup_key"]) == key]
 
     assert [one["action"] for one in played.received() if one["incident"]["id"] == record.incident.id] == expected
-    assert paged == ([([one for one in expected if one != "digest"], state)] if wanted.is_told else [])
+    assert [one["events"] for one in paged] == (pages(kinds) if wanted.is_told else [])
+    assert [one["dedup_key"] for one in paged] == [key_of(key, number + 1) for number in range(len(paged))]
+    assert [one["state"] for one in paged if one["state"] == "open"] == ["open"] * (not wanted.is_over)
+
+
+def pages(kinds: list[str]) -> list[list[str]]:
+    """Return what PagerDuty is told of each page; getting worse ends one and begins the next."""
+    found = list[list[str]]([[]])
+    for kind in kinds:
+        if kind == "raised":
+            found[-1].append("resolve")
+            found.append([])
+        elif MESSAGES.get(kind, "digest") != "digest":
+            found[-1].append(MESSAGES[kind])
+    return found
 
 
 def assert_alike(played: Played) -> None:
@@ -173,11 +184,17 @@ def assert_alike(played: Played) -> None:
     assert Counter(html.unescape(one["text"]) for one in peer.messages()) == titles
     assert Counter(line["title"] for line in log) == titles
     assert set(peer.received().values()) == {1}
-    assert (peer.violations(), peer.dropped()) == ([], [])
+    assert peer.violations() == []
+    # The end takes back every page of the episode, those that are over as well.
+    replaced = {one["dedup_key"] for one in peer.incidents() if one["state"] == "resolved"}
+    assert {one["event_action"] for one in peer.dropped()} <= {"resolve"}
+    assert {one["dedup_key"] for one in peer.dropped()} <= replaced
     assert all(entry["taken"] for entry in peer.journal())
     # What is left of a budget in the end is not known while the history is played.
     assert not any("bad windows" in one["text"] for one in received)
-    pages = sum(len(one["events"]) for one in peer.incidents())
+    # The message of a new page ends the one before.
+    ended = sum(one["dedup_key"] != without_page(one["dedup_key"]) for one in peer.incidents())
+    pages = sum(len(one["events"]) for one in peer.incidents()) - ended
     count = len(received)
     assert f"Messages: {count} to chat, {count} to hook, {count} to log, {pages} to pager" in played.shown
 

@@ -51,9 +51,10 @@ def test_a_silence_from_now_on_covers_what_is_open(room: Room) -> None:
 
     assert (whole.exit_code, whole.stderr) == (0, "")
     assert whole.stdout.startswith('silence 1 of slo="ece_bound": 20')
-    assert f"Held back from now on: {known} (ece_bound, critical)\n" in whole.stdout
+    assert f"Held back from now on: {known} (breach of ece_bound, intent, prod, critical)\n" in whole.stdout
     assert "ada: known (OPS-1)" in part.stdout
-    assert f"Still told: {known} (ece_bound, critical), of which it covers 1 of 2 slices\n" in part.stdout
+    about = "breach of ece_bound, intent, prod, critical"
+    assert f"Still told: {known} ({about}), of which it covers 1 of 2 slices\n" in part.stdout
     assert room.look(datetime.now(UTC) + timedelta(hours=1)) == 0
 
 
@@ -131,6 +132,13 @@ def test_a_rule_may_give_the_time_of_day_itself(room: Room) -> None:
         (("--for", "2h", "--author", " "), "nobody knows who you are"),
         (("--for", "2h", "intent~buy"), "'intent~buy' has the unknown operator ~"),
         (("--for", "2h", "intent=~["), "intent=~["),
+        (("--for", "2h", "sloo=x"), "no label is named 'sloo'; did you mean 'slo'?"),
+        (("--for", "2h", "kind=brech"), "no kind is named 'brech'; did you mean 'breach'?"),
+        (("--for", "2h", "severity=high"), "no severity is named 'high'; there is info, warning, critical, emergency."),
+        (("--for", "2h", "severity=high", "--force"), "no severity is named 'high'"),
+        (("--for", "2h", "slo=ece_bond"), "did you mean 'ece_bound'? Add --force if it is meant."),
+        (("--for", "2h", "environment=production"), "no environment is named 'production'; there is prod. Add"),
+        (("--for", "400d"), "it would hold for 400 days without a break; 30 are the most that is usual. Add --force"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_remedy(room: Room, arguments: tuple[str, ...], says: str) -> None:
@@ -141,7 +149,14 @@ def test_what_cannot_be_is_refused_with_the_remedy(room: Room, arguments: tuple[
     assert list_silences(room.project, now=datetime.now(UTC), is_complete=True) == ()
 
 
-@pytest.mark.parametrize("matchers", [(), ("slo=~.*",), ("team=",)])
+def test_what_nobody_has_seen_yet_is_silenced_by_force(room: Room) -> None:
+    done = silence("add", "slo=coming_soon", "--for", "400d", "--force", "--reason", "not yet")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert str(only(room).matchers[0]) == 'slo="coming_soon"'
+
+
+@pytest.mark.parametrize("matchers", [(), ("slo=~.*",), ("intent=",)])
 def test_everything_is_silenced_only_by_the_word_for_it(room: Room, matchers: tuple[str, ...]) -> None:
     refused = silence("add", *matchers, "--for", "1h", "--reason", "move")
     meant = silence("add", *matchers, "all", "--for", "1h", "--reason", "move")

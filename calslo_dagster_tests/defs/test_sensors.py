@@ -11,6 +11,8 @@ import pytest
 from calslo_dagster.defs.build import build_defs
 from calslo_dagster.defs.jobs import CATCH_UP_JOB, INCREMENTAL, WEEKLY_JOB, WRITES
 from calslo_dagster.defs.resources import LazyProject
+from calslo_dagster.pipeline.advance_alerts import advance_alerts
+from calslo_dagster.pipeline.watch_ourselves import note_failed_run
 from calslo_dagster.settings import load_settings
 from calslo_dagster.slo.windows import DAY
 from calslo_dagster.store import measurements, troubles
@@ -126,3 +128,19 @@ def test_the_watchdog_tells_a_standstill_once(project: LazyProject, found: dg.Da
 
     with project.open().store.read() as session:
         assert [trouble.component for trouble in troubles.open_ones(session)] == ["evaluation"]
+
+
+def test_what_was_ordered_goes_out_although_the_sensor_can_decide_nothing(
+    project: LazyProject, found: dg.DagsterInstance
+) -> None:
+    opened = project.open()
+    note_failed_run(opened, run_id="r1", job="minute_job", reason="disk full", now=NOW)
+    advance_alerts(opened, now=NOW)
+    with opened.store.engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = OFF")
+        connection.exec_driver_sql("ALTER TABLE breaches RENAME TO elsewhere")
+
+    with pytest.raises(Exception, match="no such table: breaches"):
+        look(project, "alerts", found)
+
+    assert "disk full" in opened.settings.alert_log.read_text(encoding="utf-8")

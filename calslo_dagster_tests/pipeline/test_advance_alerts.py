@@ -215,7 +215,7 @@ def test_an_end_tells_of_the_first_and_the_worst_episode_of_what_flapped(project
     incident = max(recent(project), key=lambda one: one.episode)
     with project.store.read() as session:
         [end] = [one for one in deliveries.of_incident(session, incident.id) if one.action is Action.RESOLVE]
-    assert incident.flaps == 2
+    assert incident.flaps == 3
     assert end.facts.slices == 1
     assert end.facts.since == NOW + 4 * MINUTE
     assert end.facts.peak is not None

@@ -14,9 +14,9 @@ from calslo_dagster.pipeline.deliver_outbox import DEADLINE, LEASE, Tally, deliv
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.respond_to_alerts import Answer, Response, respond
 from calslo_dagster.pipeline.track_breaches import track_breaches
-from calslo_dagster.pipeline.watch_ourselves import watch_outbox
+from calslo_dagster.pipeline.watch_outbox import watch_outbox
 from calslo_dagster.slo.windows import DAY
-from calslo_dagster.store import breaches, channel_states, deliveries, incidents, troubles
+from calslo_dagster.store import alert_events, breaches, channel_states, deliveries, incidents, troubles
 from calslo_dagster.store.deliveries import Delivery
 from calslo_dagster.store.delivery_claims import claim
 from calslo_dagster.store.session import Lock
@@ -79,6 +79,13 @@ def found(project: Project, channel: str) -> list[Delivery]:
     with project.store.read() as session:
         [incident, *_] = sorted(incidents.recent(session), key=lambda i: i.opened_at)
         return [one for one in deliveries.of_incident(session, incident.id) if one.channel == channel]
+
+
+def told_on_record(project: Project, kind: str) -> list[str]:
+    """Return the reasons of the events of this kind in the audit log."""
+    with project.store.read() as session:
+        logged = alert_events.between(session, start=NOW, end=NOW + 9 * DAY)
+    return [one.event.reason for one in logged if one.event.kind == kind]
 
 
 def broken(project: Project, models: int, at: datetime) -> None:
@@ -202,25 +209,43 @@ def test_a_late_page_that_is_not_wanted_any_more_is_no_trouble(paged: Project, p
         assert troubles.open_ones(session) == ()
 
 
-def test_a_page_is_never_too_late_and_an_update_is_given_up_with_an_alert(paged: Project, peer: Peer) -> None:
-    send(paged, NOW)
-    with paged.store.read() as session:
+def given_back(project: Project) -> None:
+    """Let somebody take the incident and give it up again, which chat is to be told."""
+    with project.store.read() as session:
         [incident] = incidents.open_ones(session)
-    peer.behave("500", "/slack")
     for n, answer in enumerate((Answer.ACK, Answer.UNACK)):
-        respond(paged, Response(answer, incident.id, "ada", "cli"), now=NOW + n * SECOND)
-    advance_alerts(paged, now=NOW + MINUTE)
+        respond(project, Response(answer, incident.id, "ada", "cli"), now=NOW + n * SECOND)
+    advance_alerts(project, now=NOW + MINUTE)
+
+
+def test_a_page_is_never_too_late_and_an_update_is_given_up_on_record(paged: Project, peer: Peer) -> None:
+    send(paged, NOW)
+    peer.behave("500", "/slack")
+    given_back(paged)
     send(paged, NOW + 3 * DAY)
 
     states = {one.action: one.status for one in found(paged, "chat")}
     assert (states[Action.UPDATE], states[Action.TRIGGER]) == (DeliveryStatus.DEAD, DeliveryStatus.PENDING)
     with paged.store.read() as session:
-        told = {one.component: one.reason for one in troubles.open_ones(session)}
-    assert told["delivery:chat"].startswith("chat did not take the update about score_range")
-    assert told["delivery:chat"].endswith("it could not be sent in time")
+        assert troubles.open_ones(session) == ()
+    assert "update to chat: it could not be sent in time" in told_on_record(paged, "given up")
     peer.behave("ok", "/slack")
     send(paged, NOW + 6 * DAY)
     assert {one.status for one in found(paged, "chat") if one.action is Action.TRIGGER} == {DeliveryStatus.SENT}
+
+
+def test_an_update_that_was_to_page_since_the_page_was_lost_is_given_up_with_an_alert(
+    paged: Project, peer: Peer
+) -> None:
+    peer.behave("500", "/slack")
+    send(paged, NOW)
+    given_back(paged)
+    send(paged, NOW + 3 * DAY)
+
+    with paged.store.read() as session:
+        [reason] = [one.reason for one in troubles.open_ones(session) if one.component == "delivery:chat"]
+    assert reason.startswith("chat did not take the update about score_range")
+    assert reason.endswith("it could not be sent in time")
 
 
 def test_a_channel_that_fails_again_and_again_rests_and_then_one_message_tries(paged: Project, peer: Peer) -> None:
@@ -264,13 +289,13 @@ def test_a_worker_that_dies_while_sending_leaves_a_message_that_is_sent_as_a_rep
     assert [(one.attempts, one.ambiguous) for one in found(paged, "chat")] == [(2, True)]
 
 
-def test_a_channel_that_is_no_more_loses_its_messages_with_a_reason(
+def test_what_waits_for_a_channel_that_is_no_more_is_left_to_whoever_watches(
     paged: Project, tmp_path: Path, open_at: OpenProject
 ) -> None:
     without = open_at(tmp_path)
 
-    assert send(without, NOW) == Tally(dead=2)
-    assert {one.outcome for one in found(paged, "chat")} == {"there is no channel chat in the settings any more"}
+    assert send(without, NOW) == Tally()
+    assert {one.status for one in found(paged, "chat")} == {DeliveryStatus.PENDING}
 
 
 def test_a_broken_template_still_sends_the_page(tmp_path: Path, open_at: OpenProject) -> None:

@@ -6,21 +6,23 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from calslo_dagster.alerting.model import Action, DeliveryStatus
+from calslo_dagster.alerting.rate import Rate
 from calslo_dagster.channels.base import Letter, Receipt, Retryable
 from calslo_dagster.pipeline.advance_alerts import advance_alerts
-from calslo_dagster.pipeline.deliver_outbox import Pace, Tally, deliver_outbox
+from calslo_dagster.pipeline.deliver_outbox import Dispatcher, Pace, Tally, deliver_outbox
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.slo.windows import DAY
-from calslo_dagster.store import breaches, deliveries, incidents
+from calslo_dagster.store import breaches, channel_states, deliveries, incidents
 from calslo_dagster.store.deliveries import Delivery
-from calslo_dagster_tests.logs import MINUTE, START
+from calslo_dagster_tests.logs import HOUR, MINUTE, START
 from calslo_dagster_tests.pipeline.conftest import OpenProject
 from calslo_dagster_tests.torture.scenery import ALWAYS, SLO, breach
 
@@ -175,6 +177,45 @@ def test_what_was_reached_by_a_failed_attempt_is_known_to_the_next(paged: Projec
         deliver_outbox(paged, clock=lambda at=at: at, channels=channels)  # type: ignore[misc]  # bound now
 
     assert seen == [{}, {"reached": "ada"}]
+
+
+def moving() -> Callable[[], datetime]:
+    """Return a clock that shows an instant of the test and goes on from there."""
+    began = time.monotonic()
+    return lambda: NOW + timedelta(seconds=time.monotonic() - began)
+
+
+def limited(project: Project, channel: str, rate: Rate, **does: Any) -> Tally:
+    """Send what waits for the channel, which may be used so fast."""
+    with project.store.write() as session:
+        channel_states.set_rate(session, channel, rate)
+    return Dispatcher(project, {channel: Receiver(channel)}, **does).run(only=channel)
+
+
+def test_a_round_waits_for_the_rate_of_a_channel(paged: Project) -> None:
+    broken(paged, 4)
+
+    assert limited(paged, "chat", Rate(0.3 * SECOND, burst=2), clock=moving()) == Tally(sent=4)
+
+
+def test_a_round_waits_neither_for_a_rate_that_takes_too_long_nor_once_it_is_to_stop(paged: Project) -> None:
+    broken(paged, 3)
+    began = time.monotonic()
+
+    assert limited(paged, "chat", Rate(HOUR), clock=moving()) == Tally(sent=1)
+    stop = threading.Event()
+    timer = threading.Timer(0.5, stop.set)
+    timer.start()
+    assert limited(paged, "pager", Rate(6 * SECOND), clock=moving(), stop=stop.is_set) == Tally(sent=1)
+
+    timer.join()
+    assert time.monotonic() - began < 6
+
+
+def test_a_round_whose_clock_stands_still_waits_once_and_ends(paged: Project) -> None:
+    broken(paged, 3)
+
+    assert limited(paged, "chat", Rate(0.1 * SECOND), clock=lambda: NOW) == Tally(sent=1)
 
 
 def test_whoever_has_little_left_of_the_lease_gives_the_message_back_unsent(paged: Project) -> None:

@@ -74,6 +74,23 @@ def test_what_was_ordered_goes_out_even_if_nothing_can_be_decided(room: Room) ->
     assert one.status == "sent"
 
 
+def test_what_was_ordered_goes_out_even_if_we_cannot_be_watched(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    room.breach("intent=buy")
+    advance_alerts(room.project, now=NOON)
+    with room.project.store.engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = OFF")
+        connection.exec_driver_sql("ALTER TABLE evaluations RENAME TO elsewhere")
+        connection.exec_driver_sql("ALTER TABLE breaches RENAME TO nowhere")
+
+    with pytest.raises(StoreError, match="no such table: evaluations"):
+        dispatch(room, after=HOUR)
+
+    with room.project.store.read() as session:
+        [one] = deliveries.of_incident(session, room.incident.id)
+    assert one.status == "sent"
+    assert "deciding failed too: " in caplog.text
+
+
 def test_whoever_is_told_to_stop_claims_nothing_more(room: Room) -> None:
     room.breach("intent=buy")
 

@@ -185,7 +185,7 @@ def test_the_end_says_who_was_told_of_it(room: Room) -> None:
 
     found = explain_incident(room.project, room.incident.id, at=None, now=LATER)
 
-    assert found.conclusion == "It is over since 2026-03-10 13:00:00 UTC: is well again. Told so: log."
+    assert found.conclusion == "It is over since 2026-03-10 13:00:00 UTC: it is well again. Told so: log."
     after = why(room, NOON + 2 * HOUR)
     assert after.conclusion.startswith("Nothing was open then: ")
     assert f"its last alert ended at 2026-03-10 13:00:00 UTC (incident {room.incident.id})" in words(

@@ -13,7 +13,7 @@ from calslo_dagster.pipeline.deliver_outbox import deliver_outbox
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.respond_to_alerts import Answer, Response, respond
 from calslo_dagster.pipeline.send_test import send_test
-from calslo_dagster.pipeline.watch_ourselves import watch_outbox
+from calslo_dagster.pipeline.watch_outbox import watch_outbox
 from calslo_dagster.slo.windows import DAY
 from calslo_dagster.store import breaches, deliveries, incidents
 from calslo_dagster.store.breaches import Breach

@@ -91,7 +91,7 @@ def test_the_list_has_those_that_hold_first_and_the_past_on_demand(any_room: Roo
             "starts_at": NOON - 2 * HOUR,
         },
     ):
-        add_silence(any_room.project, a_silence(**changes), ["slo=a"], now=NOON)
+        add_silence(any_room.project, a_silence(**changes), ["slo=p99_latency"], now=NOON)
     expire_silence(any_room.project, "1", by="bob", now=NOON)
 
     later = NOON + 2 * MINUTE

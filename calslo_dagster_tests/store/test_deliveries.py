@@ -177,6 +177,33 @@ def test_what_was_superseded_after_it_may_have_arrived_may_have_been_told(store:
         assert deliveries.told(session, ["incident"])["incident"] == [Told("slack", maybe=True)]
 
 
+def test_what_waits_for_a_channel_is_withdrawn_and_what_is_on_its_way_is_not(store: Store) -> None:
+    put(store, FIRST, order("other"), MAIL)
+    (mail, held, _) = claimed(store)
+    put(store, SECOND)
+    with store.write(Lock.NONE) as session:
+        finalize_retry(session, mail, now=NOW, not_before=NOW, failure="network")
+
+        gone = deliveries.withdraw(session, "slack", reason="no channel", now=NOW)
+        assert [(one.cause, one.status, one.outcome) for one in gone] == [
+            (SECOND.cause, DeliveryStatus.SUPERSEDED, "no channel")
+        ]
+        lost = deliveries.withdraw(session, "slack", reason="no channel", now=NOW + 2 * LEASE)
+        assert {one.ambiguous for one in lost} == {True}
+        assert held.id in {one.id for one in lost}
+        assert [one.channel for one in deliveries.backlog(session)] == ["mail"]
+
+
+def test_what_waits_behind_a_message_is_of_its_queue_and_may_go_now(store: Store) -> None:
+    put(store, FIRST, SECOND, order(cause="ack", action=Action.ACK), MAIL, order("other"))
+    with store.read() as session:
+        first, second, *_ = deliveries.of_incident(session, "incident")
+
+        assert deliveries.behind(session, first, now=NOW) == (Action.ACK,)
+        assert deliveries.behind(session, first, now=NOW + MINUTE) == (Action.TRIGGER, Action.ACK)
+        assert deliveries.behind(session, second, now=NOW + MINUTE) == (Action.ACK,)
+
+
 def test_what_is_tried_in_vain_is_overdue_however_late_the_next_try(store: Store) -> None:
     put(store, FIRST, MAIL, order("other", not_before=NOW + 3 * MINUTE))
     held = {one.channel: one for one in claimed(store)}

@@ -27,6 +27,7 @@ from calslo_dagster.store.delivery_claims import (
     finalize_sent,
     finalize_superseded,
     postpone,
+    rate_wait,
     release,
 )
 from calslo_dagster.store.session import Lock, Store
@@ -446,3 +447,23 @@ def test_a_resolve_never_overtakes_its_trigger(store: Store) -> None:
     assert claimed(store, "b", now=NOW + 9 * MINUTE) == []
     (trigger,) = claimed(store, "c", now=NOW + 10 * MINUTE)
     assert trigger.action is Action.TRIGGER
+
+
+def test_only_a_rate_is_waited_for(store: Store) -> None:
+    put(store, FIRST, order("other"))
+
+    def wait(at: datetime = NOW) -> timedelta:
+        with store.read() as session:
+            return rate_wait(session, "slack", now=at)
+
+    with store.write(Lock.NONE) as session:
+        channel_states.set_rate(session, "slack", Rate(MINUTE))
+    assert wait() == timedelta(0)
+    (held,) = claimed(store)
+    assert (wait(), wait(NOW + 50 * SECOND)) == (MINUTE, 10 * SECOND)
+    with store.write(Lock.NONE) as session:
+        channel_states.pause(session, "slack", until=NOW + 30 * SECOND)
+    assert (wait(), wait(NOW + 50 * SECOND)) == (timedelta(0), 10 * SECOND)
+    with store.write(Lock.NONE) as session:
+        channel_states.failed(session, "slack", token=held.lease_token or "", now=NOW, terms=Terms())
+    assert wait(NOW + 50 * SECOND) == timedelta(0)

@@ -17,7 +17,7 @@ POLICY = Policy(
         Step(wait=MINUTE, repeat=3, at_least=Severity.EMERGENCY),
     ),
 )
-FIRST = Escalation("first", POLICY, round=2, step=1, repeats=1, due_at=NOW)
+FIRST = Escalation("first", POLICY, round=2, step=1, repeats=1, due_at=NOW, owed=0, pages=3)
 LATER = Escalation("later", Policy("quiet", ()), due_at=NOW + MINUTE)
 ENDED = Escalation("ended", POLICY, state=EscalationState.ACKED, due_at=NOW)
 

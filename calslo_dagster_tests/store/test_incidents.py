@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from calslo_dagster.alerting.model import Incident, IncidentState
+from calslo_dagster.alerting.model import Incident, IncidentState, Severity
 from calslo_dagster.errors import StoreError
 from calslo_dagster.store import incidents
 from calslo_dagster.store.session import Lock, Store
@@ -21,7 +21,9 @@ ACKED = incident(
     acked_at=NOW + 2 * MINUTE,
     ack_expires_at=NOW + 60 * MINUTE,
     suppressed_by="silence 3",
+    acked_severity=Severity.WARNING,
     flaps=2,
+    flaps_since=NOW - MINUTE,
 )
 RESOLVED = replace(
     FIRING, state=IncidentState.RESOLVED, resolved_at=NOW + 5 * MINUTE, resolved_by="bob", reason="well", members=0

@@ -10,9 +10,10 @@ import pytest
 
 from calslo_dagster.errors import StoreError
 from calslo_dagster.slo.model import Measurement, Verdict
-from calslo_dagster.store import measurements, schema
+from calslo_dagster.store import breaches, measurements, schema
 from calslo_dagster.store.session import Store
 from calslo_dagster_tests.store.builders import DAY, NEXT_DAY, STEP, day_of_measurements, measurement
+from calslo_dagster_tests.torture.scenery import breach
 
 
 def write(store: Store, rows: list[Measurement], start: datetime = DAY, end: datetime = NEXT_DAY) -> int:
@@ -196,11 +197,38 @@ def test_the_last_window_is_read_by_verdict(store: Store) -> None:
 
     with store.read() as session:
         found = measurements.last_rows(session, "ece_bound", until=DAY + STEP, verdicts=[Verdict.BREACHED])
-        counted = measurements.last_verdicts(session, "ece_bound", until=DAY + STEP)
-        assert measurements.last_verdicts(session, "ece_bound", until=DAY) == {}
+        judged = measurements.last_judged(session, "ece_bound", until=DAY + STEP)
+        assert measurements.last_judged(session, "ece_bound", until=DAY) == {}
 
     assert found == (bad,)
-    assert counted == {Verdict.MEETING: 1, Verdict.BREACHED: 1, Verdict.UNKNOWN: 1}
+    assert judged == {"*": "intent", "bad": "intent"}
+
+
+def test_the_last_window_of_a_span_that_could_be_judged_is_known_by_slice(store: Store) -> None:
+    late = measurement(DAY + 3 * STEP, slice="late")
+    write(store, [measurement(), measurement(DAY + 2 * STEP, verdict=Verdict.UNKNOWN), measurement(slice="late"), late])
+
+    with store.read() as session:
+        names, end = ["*", "late", "nobody"], DAY + 2 * STEP
+        assert measurements.last_known(session, "ece_bound", names, start=DAY, end=end) == {
+            "*": DAY + STEP,
+            "late": DAY + STEP,
+        }
+        assert measurements.last_known(session, "ece_bound", names, start=end, end=NEXT_DAY) == {"late": DAY + 3 * STEP}
+        assert measurements.last_known(session, "ece_bound", [], start=DAY, end=NEXT_DAY) == {}
+
+
+def test_the_worst_window_of_each_breach_that_goes_on_is_read(store: Store) -> None:
+    worst = measurement(verdict=Verdict.BREACHED, value=0.4, events=812)
+    write(store, [worst, measurement(DAY + 2 * STEP)])
+    goes_on = breach("*", DAY + STEP, slo="ece_bound")
+    over = breach("*", DAY + STEP, slo="ece_bound", closed_at=DAY + 2 * STEP)
+    with store.write() as session:
+        breaches.replace_since(session, "ece_bound", [replace(goes_on, id="a"), replace(over, id="b")], since=DAY)
+
+    with store.read() as session:
+        assert measurements.at_peaks(session, "ece_bound", now=DAY + STEP) == {"a": worst, "b": worst}
+        assert measurements.at_peaks(session, "ece_bound", now=DAY + 2 * STEP) == {"a": worst}
 
 
 def test_the_last_window_end_is_known(store: Store) -> None:

@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from calslo_dagster.errors import StoreError
-from calslo_dagster.store import migrations
+from calslo_dagster.store import escalations, incidents, migrations
 from calslo_dagster.store.migrations import check, current, upgrade
 from calslo_dagster.store.schema import REVISION, VERSION_TABLE, metadata
 from calslo_dagster.store.session import engine_for, open_store, writing
@@ -68,6 +68,27 @@ def test_a_store_of_the_first_version_is_upgraded_with_what_it_holds(store_url: 
     assert tables(store_url) == {*metadata.tables, VERSION_TABLE}
     with open_store(store_url) as store, store.read() as session:
         assert session.scalar(sa.text("SELECT source FROM watermarks")) == "log"
+
+
+def test_what_is_open_while_the_store_is_upgraded_goes_on(store_url: str) -> None:
+    upgrade_to(store_url, "0002")
+    execute(
+        store_url,
+        "INSERT INTO incidents (id, group_key, episode, labels, state, severity, peak_severity, opened_at, members, "
+        "flaps, reason) VALUES ('i', 'g', 1, '{}', 'acked', 'warning', 'critical', '2026-03-02 12:00:00', 1, 0, '')",
+    )
+    execute(
+        store_url,
+        "INSERT INTO escalations (incident_id, policy, round, step, repeats, state) "
+        """VALUES ('i', '{"name": "default", "steps": []}', 2, 1, 0, 'acked')""",
+    )
+
+    upgrade(store_url)
+
+    with open_store(store_url) as store, store.read() as session:
+        course = escalations.of(session, ["i"])["i"]
+        assert (course.round, course.owed, course.pages) == (2, None, 1)
+        assert incidents.by_ids(session, ["i"])["i"].acked_severity is None
 
 
 def test_upgrading_again_changes_nothing(store_url: str) -> None:

@@ -167,14 +167,30 @@ def test_slices_keep_their_values(store: Store) -> None:
 
 def test_evaluations_are_known_by_window_end(store: Store) -> None:
     with store.write() as session:
-        assert evaluations.last_at(session) is None
         evaluations.put(session, "ece_bound", {DAY: "a", DAY + STEP: "b"}, at=NEXT_DAY)
         evaluations.put(session, "ece_bound", {DAY + STEP: "c"}, at=NEXT_DAY + STEP)
 
     with store.write() as session:
         assert evaluations.between(session, "ece_bound", start=DAY, end=NEXT_DAY) == {DAY + STEP: "c"}
-        assert evaluations.last_at(session) == NEXT_DAY + STEP
+        assert evaluations.last_end(session, "ece_bound", until=DAY) == DAY
+        assert evaluations.last_end(session, "other", until=DAY) is None
         assert evaluations.prune(session, "ece_bound", DAY + STEP) == 1
+
+
+def test_what_is_evaluated_of_the_past_says_nothing_of_the_present(store: Store) -> None:
+    with store.write() as session:
+        assert (evaluations.last_live(session, "ece_bound"), evaluations.last_closed(session, "ece_bound")) == (
+            None,
+            None,
+        )
+        evaluations.put(session, "ece_bound", {DAY: "a", DAY + STEP: "b"}, at=DAY + STEP / 2)
+        evaluations.put(session, "ece_bound", {DAY - STEP: "c"}, at=NEXT_DAY)
+
+    with store.write() as session:
+        assert evaluations.last_live(session, "ece_bound") == DAY + STEP / 2
+        assert evaluations.last_closed(session, "ece_bound") == DAY
+        evaluations.touch(session, "ece_bound", at=DAY + STEP)
+        assert evaluations.last_live(session, "ece_bound") == DAY + STEP
 
 
 def test_drift_of_a_week_is_replaced(store: Store) -> None:

@@ -147,3 +147,21 @@ def test_counts_of_days_add_up_to_those_of_their_windows(store: Store) -> None:
         counted = measurements.counts(session, "ece_bound", start=DAY, end=NEXT_DAY + timedelta(hours=1))
 
     assert {verdict: n for verdict, n in found["*"].items() if n} == counted["*"]
+
+
+def test_days_with_a_verdict_days_with_any_window_and_models_are_known_by_slice(store: Store) -> None:
+    lost = measurement(NEXT_DAY + STEP, verdict=Verdict.UNKNOWN)
+    mixed = [measurement(slice="mixed", model="old"), measurement(NEXT_DAY + STEP, slice="mixed", model="*")]
+    write(store, [measurement(), lost, *mixed, measurement(slice="none", model="*")])
+    first, last = DAY.date(), NEXT_DAY.date()
+
+    with store.read() as session:
+        assert slo_days.last_judged(session, "ece_bound", first=first, last=last) == {
+            "*": first,
+            "mixed": last,
+            "none": first,
+        }
+        assert slo_days.present(session, "ece_bound", first=last, last=last) == {"*", "mixed"}
+        models = slo_days.last_models(session, ["ece_bound"], ["mixed", "none"], first=first, last=last)
+        assert models == {"mixed": "old"}
+        assert slo_days.last_models(session, ["ece_bound"], [], first=first, last=last) == {}

@@ -69,12 +69,14 @@ class Reckoning:
                 yield f"incident {one.id} went on for {lasted} and nobody was paged"
 
     def hasty(self) -> Iterator[str]:
-        """Yield the pages that were taken back while nobody had the incident."""
+        """Yield the pages that were taken back while nobody had the incident and no newer one waited behind them."""
         known = {one.id: one for one in self.incidents}
         for one in self.messages:
             if one.action is Action.TRIGGER and one.status is DeliveryStatus.SUPERSEDED:
                 incident = known[one.incident_id]
                 reasons = [at for at in (incident.resolved_at, incident.acked_at) if at]
+                if one.ended_at is not None and any(_is_newer(other, one, one.ended_at) for other in self.messages):
+                    continue
                 if not reasons or one.ended_at is None or one.ended_at < min(reasons) - CLOCKS:
                     yield f"{_told(one)} was taken back at {one.ended_at}, early for {reasons}: {one.outcome}"
 
@@ -126,6 +128,12 @@ def _course(one: Delivery) -> str:
 
 def _is_silent(one: Delivery) -> bool:
     return one.channel == PAGER and one.action is Action.DIGEST
+
+
+def _is_newer(other: Delivery, one: Delivery, at: datetime) -> bool:
+    """Whether the other is a page behind this one that was there at that time."""
+    is_behind = (other.incident_id, other.channel) == (one.incident_id, one.channel) and other.seq > one.seq
+    return is_behind and other.action is Action.TRIGGER and other.ordered_at <= at
 
 
 def _key(one: Delivery) -> str:

@@ -22,6 +22,7 @@ from slack_sdk.signature import SignatureVerifier
 
 from calslo_dagster.alerting.links import LASTS, ack_link
 from calslo_dagster.alerting.model import Incident, IncidentState
+from calslo_dagster.alerting.pager_keys import key_of
 from calslo_dagster.channels.log import LogChannel
 from calslo_dagster.channels.slack_blocks import ACK, SILENCE
 from calslo_dagster.pipeline.deliver_outbox import deliver_outbox
@@ -161,6 +162,11 @@ def test_what_people_do_in_pagerduty_is_done_here(front: Front) -> None:
     assert pagerduty(front, "incident.resolved")[0] == 200
     assert (front.incident.state, front.incident.resolved_by) == (IncidentState.RESOLVED, "Grace")
     assert pagerduty(front, "incident.resolved")[0] == 200
+
+
+def test_an_answer_to_a_later_page_of_an_incident_is_about_it(front: Front) -> None:
+    assert pagerduty(front, "incident.acknowledged", key=key_of(front.incident.dedup_key, 2))[0] == 200
+    assert front.incident.acked_by == "Grace"
 
 
 def test_events_that_mean_nothing_here_are_answered(front: Front) -> None:
