@@ -1,0 +1,76 @@
+"""The Brier score in two parts: what calibrated scores would cost, and what miscalibration adds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from calslo_dagster.stats.bins import DEFAULT_BINS, equal_mass_bins
+from calslo_dagster.stats.drift import change
+from calslo_dagster.stats.estimate import Estimate
+from calslo_dagster.stats.intervals import LEVEL, around, effective_size, sample_mean
+from calslo_dagster.stats.scores import NO_LABELS, brier
+from calslo_dagster.stats.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class BrierParts:
+    """brier = sharpness + excess, to rounding of floats; each a weighted mean over labelled events, or a change of one.
+
+    sharpness: mean p (1 - p), what the score would be if the model were calibrated, moved by the mix of scores alone;
+    excess: mean (y - p)(1 - 2p), 0 on average for a calibrated model whatever its scores.
+    """
+
+    brier: Estimate
+    sharpness: Estimate
+    excess: Estimate
+
+
+def brier_parts(snapshot: Snapshot, *, level: float = LEVEL) -> BrierParts:
+    """Return the parts of the Brier score by (p - y)^2 = p (1 - p) + (y - p)(1 - 2p), which holds as y^2 = y.
+
+    The standard error of the excess is sqrt(sum w^2 (1 - 2p)^2 v) / W with v the larger of p (1 - p), which gives the
+    denominator of Spiegelhalter's Z (1986), and the variance of labels at the rate of each of 15 equal-mass bins. That
+    of the sharpness takes each event at the mean score of its cell. Works on a part of the range of scores.
+    """
+    whole = brier(snapshot, level=level)
+    if whole.value is None:
+        missing = Estimate.missing(NO_LABELS, whole.events)
+        return BrierParts(whole, missing, missing)
+    rows = snapshot.cell("w_lab") > 0
+    weight, score, square = (snapshot.cell(name)[rows] for name in ("w_lab", "ws_lab", "wss_lab"))
+    total = float(weight.sum())
+    sharpness = float((score - square).sum()) / total
+    spread = float((weight * ((score - square) / weight) ** 2).sum()) / total
+    size = effective_size(total, float(snapshot.cell("w2_lab").sum()))
+    return BrierParts(
+        whole,
+        sample_mean(sharpness, spread, size, events=whole.events, level=level),
+        around(whole.value - sharpness, _excess_error(snapshot), events=whole.events, level=level),
+    )
+
+
+def brier_change(current: Snapshot, baseline: Snapshot, *, level: float = LEVEL) -> BrierParts:
+    """Return the change of the Brier score and of both its parts, which sum to it, each with its own interval.
+
+    A change of the mix of scores moves the sharpness, a change of calibration the excess. The parts are correlated, so
+    their variances do not sum to that of the whole.
+    """
+    now, before = brier_parts(current, level=level), brier_parts(baseline, level=level)
+    return BrierParts(
+        change(now.brier, before.brier, level=level),
+        change(now.sharpness, before.sharpness, level=level),
+        change(now.excess, before.excess, level=level),
+    )
+
+
+def _excess_error(snapshot: Snapshot) -> float:
+    """Return the standard error of the excess, from cells, each in one equal-mass bin as a whole."""
+    placed = equal_mass_bins(snapshot.cell_fixed("w_lab"), DEFAULT_BINS)
+    names = ("w_lab", "w2_lab", "ws_lab", "wss_lab", "wy_lab")
+    w, w2, ws, wss, wy = (snapshot.cell(name) for name in names)
+    safe = np.where(w > 0, w, 1.0)
+    slopes = np.maximum(w - 4 * ws + 4 * wss, 0.0) * w2 / safe
+    claimed = slopes * np.maximum(ws - wss, 0.0) / safe
+    weight, label, slope, model = (np.bincount(placed, x, DEFAULT_BINS) for x in (w, wy, slopes, claimed))
+    rate = np.clip(label / np.where(weight > 0, weight, 1.0), 0.0, 1.0)
+    return float(np.sqrt(np.maximum(slope * rate * (1 - rate), model).sum())) / float(w.sum())
