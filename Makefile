@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo dev test check benchmark docs pictures lock clean
+.PHONY: demo dev test torture check benchmark detection docs pictures lock clean
 
 # Options of `calslo demo` in DEMO_ARGS, such as: make demo DEMO_ARGS="--webhook http://127.0.0.1:9000/alerts"
 demo: $(READY)
@@ -23,6 +23,10 @@ dev: .calslo/calslo.yaml
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+# Five times as many kills as `make test` does; some ten minutes.
+torture: $(READY)
+	CALSLO_KILLS=1000 $(BIN)/python -m pytest -n 2 calslo_dagster_tests/torture/test_kills.py
+
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -31,6 +35,13 @@ check: $(READY)
 
 benchmark: $(VENV)/.ready-benchmark
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=.benchmarks/latest.json
+
+# False alarms and delays of the sequential detectors, by simulation; some hours. Each can be run alone and with fewer runs.
+detection: $(READY)
+	$(BIN)/python -m benchmarks.detection alarms
+	$(BIN)/python -m benchmarks.detection alarms --at-boundary
+	$(BIN)/python -m benchmarks.detection delays
+	$(BIN)/python -m benchmarks.detection unlisted
 
 # The reference pages, written from the code; a test says when they are out of date.
 docs: $(READY)

@@ -11,6 +11,17 @@ if TYPE_CHECKING:
     from calslo_dagster.store.session import Store
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, so that no process is left alone with one of them in the end."""
+    items.sort(key=_seconds_allowed, reverse=True)
+
+
+def _seconds_allowed(item: pytest.Item) -> float:
+    """Return the time-out that a test asks for, 0 for the usual one."""
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0.0
+
+
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
     """Yield the URL of the maintenance database of a real PostgreSQL server, one server per test process."""

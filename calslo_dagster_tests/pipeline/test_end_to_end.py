@@ -217,6 +217,7 @@ run_history(project, History(Days(first, last), size=2))
 KILLS = 20
 
 
+@pytest.mark.timeout(900)
 def test_a_backfill_killed_twenty_times_ends_as_one_that_was_not(
     tmp_path: Path, open_at: OpenProject, expected: Digest
 ) -> None:
