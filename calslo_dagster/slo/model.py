@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Self
 
+from calslo_dagster.slo.trials import BY_INTERVAL, USUAL_RATES, AlarmRates, Mode, Trial
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.snapshot import Snapshot
 
@@ -182,7 +183,8 @@ class SLO:
     severity: how much a breach hurts; open_after / close_after: breached / met windows in a row that open / close a
     breach; open_within: the breached ones need not be in a row but among so many windows, 0 for in a row; pane: the
     length of the spans that the SLI wants in `Evidence.panes`, a multiple of 15 minutes, None if it looks at whole
-    windows only.
+    windows only; mode: how verdicts come about; trial: what they rest on in evidence mode; alarms: how many of them may
+    be false then.
     """
 
     name: str
@@ -205,6 +207,9 @@ class SLO:
     slices: str = EVERYTHING
     overrides: tuple[Override, ...] = ()
     pane: timedelta | None = None
+    mode: Mode = Mode.THRESHOLD
+    trial: Trial = BY_INTERVAL
+    alarms: AlarmRates = USUAL_RATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +217,11 @@ class Measurement:
     """One SLO of one slice over one window, judged.
 
     `window_end` is on the SLO's grid and identifies the row together with `slo` and `slice`; `is_final` says that
-    the watermark had passed it, so that only late data can still change it.
+    the watermark had passed it, so that only late data can still change it. debiased: the value less what chance alone
+    adds to it; bins: occupied bins; e_value: the evidence that the promise is broken, of mean at most 1 while it is
+    kept; evidence: log10 of the evidence over what an alarm takes, 0 or more at one; detectable: the least value that
+    so many events would have shown with 80 % power, of a `Rate` the least share of hits; needed: how many more events a
+    verdict takes, where it is unknown for want of them.
     """
 
     slo: str
@@ -234,3 +243,10 @@ class Measurement:
     definition_hash: str = ""
     code_version: str = ""
     run_id: str = ""
+    mode: Mode = Mode.THRESHOLD
+    debiased: float | None = None
+    bins: int | None = None
+    e_value: float | None = None
+    evidence: float | None = None
+    detectable: float | None = None
+    needed: int | None = None

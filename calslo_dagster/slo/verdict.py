@@ -9,6 +9,7 @@ import numpy as np
 from calslo_dagster.slo.exclusions import Exclusion
 from calslo_dagster.slo.limits import figure, limits_for, passes, promise
 from calslo_dagster.slo.model import EVERYTHING, SLO, Bound, Evidence, Limits, Measurement, Verdict
+from calslo_dagster.slo.power import BLIND, Sight, sight
 from calslo_dagster.slo.windows import Window
 from calslo_dagster.stats.estimate import Estimate
 
@@ -21,6 +22,8 @@ class Judgement:
     reason: str
     fail: Bound | None = None
     warn: Bound | None = None
+    sight: Sight = BLIND
+    needed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,12 @@ def measure(
         definition_hash=provenance.definition_hash,
         code_version=provenance.code_version,
         run_id=provenance.run_id,
+        mode=slo.mode,
+        debiased=value if estimate.debiased is None else estimate.debiased,
+        bins=estimate.bins,
+        e_value=judgement.sight.e_value,
+        detectable=judgement.sight.detectable,
+        needed=judgement.needed,
     )
 
 
@@ -83,11 +92,11 @@ def _checked(found: object) -> Estimate:
     """Return what an indicator returned if it is an estimate that can be stored; users write indicators."""
     if not isinstance(found, Estimate):
         raise TypeError(f"it returned {found!r}; return an Estimate, such as Estimate(value, events=n)")
-    for name in ("value", "low", "high", "standard_error"):
+    for name in ("value", "low", "high", "standard_error", "debiased"):
         number = getattr(found, name)
         if number is not None and not isinstance(number, (int, float, np.number)):
             raise TypeError(f"the {name} of its estimate is {number!r}; give a number, or None for none")
-    for name in ("low", "high", "standard_error"):
+    for name in ("low", "high", "standard_error", "debiased"):
         number = getattr(found, name)
         if number is not None and not math.isfinite(number):
             raise ValueError(f"the {name} of its estimate is {number}; give a finite number, or None for none")
@@ -110,7 +119,9 @@ def judge(
     if exclusion is not None:
         return _excluded(exclusion, limits)
     verdict, reason = _outcome(slo, estimate, limits)
-    return Judgement(verdict, reason, limits.fail, limits.warn)
+    needed = slo.min_events - estimate.events if verdict is Verdict.UNKNOWN else 0
+    seen = sight(slo, evidence, estimate, limits.fail)
+    return Judgement(verdict, reason, limits.fail, limits.warn, seen, needed if needed > 0 else None)
 
 
 def _excluded(exclusion: Exclusion, limits: Limits) -> Judgement:

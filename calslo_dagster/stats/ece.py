@@ -169,7 +169,8 @@ def _ece(sums: Binned, level: float) -> Estimate:
     value = float(gaps.sum()) / weight
     low, high = absolute_sum_interval(value, variances, weight, unit=sums.unit, level=level)
     _, scatter = folded_normal(gaps, np.sqrt(variances))
-    return Estimate(value, low, high, sums.total_events, standard_error=math.sqrt(float(scatter.sum())) / weight)
+    error = math.sqrt(float(scatter.sum())) / weight
+    return Estimate(value, low, high, sums.total_events, standard_error=error, bins=len(sums.index))
 
 
 def _debiased_variances(gaps: Floats, deviations: Floats) -> Floats:

@@ -11,7 +11,8 @@ class Estimate:
     `value` is None when nothing could be measured, and `reason` then says why; otherwise it is empty or names the part
     that decided. `low` and `high` bound a two-sided
     interval in the unit of the value, None where the data bound nothing on that side; `events` counts the events that
-    entered it; `standard_error` is in the unit of the value, None where the sums do not give it.
+    entered it; `standard_error` is in the unit of the value, None where the sums do not give it; `debiased` is the
+    value less what chance alone adds to it, None where chance adds nothing; `bins` counts the occupied bins it is over.
     """
 
     value: float | None
@@ -20,6 +21,8 @@ class Estimate:
     events: int = 0
     reason: str = ""
     standard_error: float | None = None
+    debiased: float | None = None
+    bins: int | None = None
 
     @classmethod
     def missing(cls, reason: str, events: int = 0) -> Self:

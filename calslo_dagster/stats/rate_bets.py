@@ -43,6 +43,14 @@ def rate_statistic(state: Mixture) -> float:
     return state.statistic(np.full(len(ODDS), 1 / len(ODDS)))
 
 
+def rate_e_value(hits: int, trials: int, limit: float) -> float:
+    """Return the evidence of one look against a rate of at most `limit`: the mean of the bets of `rate_step`.
+
+    Of mean at most 1 at every rate up to the limit, at most e^60; 1 without trials.
+    """
+    return rate_statistic(rate_step(reset_rate(), hits, trials, limit=limit, at=0.0)) if trials else 1.0
+
+
 @cache
 def _lines(limit: float) -> tuple[Floats, Floats]:
     """Return the logit shift of each alternative and log(1 - limit + limit * odds), each shape (8,)."""

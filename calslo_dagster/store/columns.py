@@ -61,7 +61,7 @@ def name(length: int = 200) -> TypeEngine[str]:
 # `none_as_null`: an absent value is SQL NULL, not the JSON word null, so `IS NULL` finds it.
 JSON: Final = sa.JSON(none_as_null=True)
 FLOAT: Final[sa.Double[float]] = sa.Double()
-INT, BOOL, TEXT = sa.BigInteger(), sa.Boolean(), sa.Text()
+INT, BOOL, TEXT, BLOB = sa.BigInteger(), sa.Boolean(), sa.Text(), sa.LargeBinary()
 WORD, NAME, SLICE, PATH, DIGEST = name(32), name(100), name(200), name(1000), name(64)
 INSTANT, DATE = Instant(), sa.Date()
 

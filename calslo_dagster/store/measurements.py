@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from calslo_dagster.slo.model import JUDGED, Measurement, Verdict
+from calslo_dagster.slo.trials import Mode
 from calslo_dagster.slo.windows import day_span
 from calslo_dagster.store import rows as stored
 from calslo_dagster.store.schema import breaches, measurements, slo_days
@@ -65,6 +66,13 @@ def _record(row: Measurement) -> dict[str, Any]:
         "definition_hash": row.definition_hash,
         "code_version": row.code_version,
         "run_id": row.run_id,
+        "mode": str(row.mode),
+        "debiased": stored.ends(row.debiased)[0],
+        "bins": None if row.bins is None else int(row.bins),
+        "e_value": stored.ends(row.e_value)[0],
+        "evidence": stored.ends(row.evidence)[0],
+        "detectable": stored.ends(row.detectable)[0],
+        "needed": None if row.needed is None else int(row.needed),
     }
 
 
@@ -253,4 +261,5 @@ def _measurement(row: dict[str, Any]) -> Measurement:
     row["threshold"] = stored.bound(row["threshold"], row.pop("threshold_high"))
     row["warn_threshold"] = stored.bound(row["warn_threshold"], row.pop("warn_threshold_high"))
     row["verdict"] = Verdict(row["verdict"])
+    row["mode"] = Mode(row["mode"])
     return Measurement(**row)

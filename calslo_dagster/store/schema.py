@@ -9,6 +9,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from calslo_dagster.store.columns import (
+    BLOB,
     BOOL,
     DATE,
     DIGEST,
@@ -28,7 +29,7 @@ from calslo_dagster.store.columns import (
 )
 
 # The newest migration; `open_store` compares it with the database without loading Alembic.
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 VERSION_TABLE: Final = "calslo_schema_version"
 
 metadata: Final = sa.MetaData(
@@ -74,7 +75,16 @@ measurements: Final = sa.Table(
     *optional(warn_threshold_high=FLOAT, low=FLOAT, high=FLOAT),
     *required(events=INT, labeled=INT, verdict=WORD, reason=TEXT, is_final=BOOL),
     *optional(watermark=INSTANT),
-    *required(definition_hash=DIGEST, code_version=NAME, run_id=NAME),
+    *required(definition_hash=DIGEST, code_version=NAME, run_id=NAME, mode=WORD),
+    *optional(debiased=FLOAT, bins=INT, e_value=FLOAT, evidence=FLOAT, detectable=FLOAT, needed=INT),
+)
+
+# The evidence of an SLO in evidence mode after its windows up to an end, per slice; `*` is the fleet's own part.
+detector_states: Final = sa.Table(
+    "detector_states",
+    metadata,
+    *key(slo=NAME, window_end=INSTANT, slice=SLICE),
+    *required(digest=DIGEST, state=BLOB),
 )
 
 # What the measurements at a window end were taken from: the digest of the partials and settings they rest on.

@@ -15,6 +15,7 @@ from pandera.errors import SchemaErrors
 
 from calslo_dagster.errors import CalsloError, StoreError
 from calslo_dagster.slo.model import Verdict
+from calslo_dagster.slo.trials import Mode
 
 SHOWN: Final = 3
 
@@ -61,6 +62,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def _is_whole(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and value >= 0)
+
+
 def _ordered(frame: pd.DataFrame) -> "pd.Series[bool]":
     pairs = zip(frame["window_start"], frame["window_end"], strict=True)
     return pd.Series([start < end for start, end in pairs], index=frame.index, dtype=bool)
@@ -95,6 +100,9 @@ MEASUREMENTS: Final = pa.DataFrameSchema(
         "definition_hash": _text(64),
         "code_version": _text(100),
         "run_id": _text(100),
+        "mode": _column("one of " + ", ".join(Mode), lambda v: v in frozenset(Mode)),
+        **{name: _number() for name in ("debiased", "e_value", "evidence", "detectable")},
+        **{name: _column("a whole number from 0 or None", _is_whole) for name in ("bins", "needed")},
     },
     checks=[pa.Check(_ordered, name="ordered", error="one whose window ends after it starts")],
     unique=["slo", "slice", "window_end"],

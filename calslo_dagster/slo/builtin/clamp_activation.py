@@ -3,8 +3,10 @@
 from datetime import timedelta
 
 from calslo_dagster.slo.model import SLO, Evidence, Objective, Severity
+from calslo_dagster.slo.trials import Counts, Rate
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.rates import clamp_rate
+from calslo_dagster.stats.snapshot import Snapshot
 
 
 def measured(evidence: Evidence) -> Estimate:
@@ -24,6 +26,10 @@ def measured(evidence: Evidence) -> Estimate:
     return Estimate(found.value, found.low, found.high, found.events, reason, found.standard_error)
 
 
+def _counts(snapshot: Snapshot) -> Counts:
+    return Counts(snapshot.count("n_clamped"), snapshot.count("n_clamp_known"))
+
+
 slo = SLO(
     name="clamp_activation",
     title="Share of clamped scores",
@@ -37,6 +43,7 @@ slo = SLO(
     target=0.99,
     unit="share",
     needs=frozenset({"score", "clamped"}),
+    trial=Rate(_counts),
     runbook=(
         "Look at the score distribution of the slice: mass piling up at one bound means that raw scores have left the "
         "range the calibrator was fitted on. Check whether the upstream model was redeployed or a feature went "

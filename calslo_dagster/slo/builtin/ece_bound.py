@@ -1,13 +1,15 @@
 """Expected calibration error stays under a bound that sampling noise alone does not reach."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
 from calslo_dagster.slo.model import SLO, Evidence, Limits, Objective
 from calslo_dagster.slo.parameters import parameter
+from calslo_dagster.slo.trials import Calibration
+from calslo_dagster.stats.baseline import ODDS_TOLERANCE
 from calslo_dagster.stats.bins import DEFAULT_BINS, SMALL_SAMPLE, default_bins
-from calslo_dagster.stats.ece import ece_bound, equal_mass_ece
+from calslo_dagster.stats.ece import ece_bound, equal_mass_ece, null_floor
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.scores import labeled_size
 from calslo_dagster.stats.snapshot import Snapshot
@@ -28,6 +30,11 @@ class Parameters:
         "K, the number of equal-mass bins from 4,000 events on; floor(sqrt(N)) below.", default=DEFAULT_BINS
     )
     warn_share: float = parameter("Share of the limit at which a warning begins.", default=0.9)
+    tolerated_odds: float = parameter(
+        "In evidence mode a slice may be wrong by the floor, but by no more than odds that are off by this share come "
+        "to; without it, no error of a model of rare events would ever be one.",
+        default=ODDS_TOLERANCE,
+    )
     use_manifest: bool = parameter(
         "Take the largest c_hat of the manifests of the versions seen, if any has one.", default=True
     )
@@ -36,6 +43,8 @@ class Parameters:
         """Refuse parameters that make no bound."""
         if not (self.c > 0 and self.floor > 0 and 0 < self.warn_share < 1 and self.bins >= 1):
             raise ValueError(f"c and floor are above 0, warn_share is between 0 and 1 and bins at least 1: {self}")
+        if not self.tolerated_odds > 0:
+            raise ValueError(f"tolerated_odds is above 0, not {self.tolerated_odds}")
 
 
 def measured(evidence: Evidence, parameters: Parameters) -> Estimate:
@@ -46,7 +55,9 @@ def measured(evidence: Evidence, parameters: Parameters) -> Estimate:
         return found
     c, source = constant(evidence, parameters)
     reason = f"{_leaning(evidence.current)}; {bins} equal-mass bins, c = {c:.3g} from the {source}"
-    return Estimate(found.value, found.low, found.high, found.events, reason, found.standard_error)
+    floor = null_floor(evidence.current, bins)
+    debiased = None if floor is None else max(0.0, found.value - floor.mean)
+    return replace(found, reason=reason, debiased=debiased)
 
 
 def _leaning(snapshot: Snapshot) -> str:
@@ -94,6 +105,7 @@ def build(parameters: Parameters) -> SLO:
         min_events=200,
         target=0.99,
         needs=frozenset({"score", "label"}),
+        trial=Calibration(odds=parameters.tolerated_odds),
         runbook=(
             "Open the calibration table of the slice and see whether the gaps have one sign (a shift: the base rate "
             "moved or labels are late) or turn around at the middle (the slope: scores too extreme or too timid). "

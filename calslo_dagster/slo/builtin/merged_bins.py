@@ -7,6 +7,7 @@ from functools import partial
 
 from calslo_dagster.slo.model import SLO, Evidence, Objective, Severity
 from calslo_dagster.slo.parameters import parameter
+from calslo_dagster.slo.trials import Certain
 from calslo_dagster.stats.bins import DEFAULT_BINS, SMALL_SAMPLE, Binned, default_bins
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.scores import NO_LABELS
@@ -74,6 +75,7 @@ def build(parameters: Parameters) -> SLO:
         target=0.99,
         unit="share",
         needs=frozenset({"score", "label"}),
+        trial=Certain(),
         runbook=(
             "Check clamp_activation of the same slice first: one value holding more than 1/15 of the traffic already "
             "merges a bin. If nothing is clamped, look for a score that repeats (a default, a cached prediction, a "

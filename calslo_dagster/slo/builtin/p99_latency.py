@@ -3,12 +3,18 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Final
 
 from calslo_dagster.slo.limits import plain
 from calslo_dagster.slo.model import SLO, Evidence, Objective
 from calslo_dagster.slo.parameters import parameter
+from calslo_dagster.slo.trials import Counts, Rate
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.latency import p99
+from calslo_dagster.stats.snapshot import Snapshot
+
+# That the 99th percentile is under a limit says that at most so many events are over it.
+SLOW_SHARE: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,10 @@ def measured(evidence: Evidence, parameters: Parameters) -> Estimate:
     return Estimate(found.value, found.low, found.high, found.events, reason, found.standard_error)
 
 
+def _counts(snapshot: Snapshot) -> Counts:
+    return Counts(snapshot.count("n_slow"), snapshot.count("n_latency"))
+
+
 def build(parameters: Parameters) -> SLO:
     """Return the SLO with these parameters."""
     return SLO(
@@ -56,6 +66,7 @@ def build(parameters: Parameters) -> SLO:
         target=0.999,
         unit="us",
         needs=frozenset({"score", "latency_us"}),
+        trial=Rate(_counts, limit=SLOW_SHARE),
         runbook=(
             "Compare slices and calibrator versions: one slow version points at the deployment (roll it back), all at "
             "once at the host (CPU throttling, garbage collection, noisy neighbour). If the number of slow events grew "

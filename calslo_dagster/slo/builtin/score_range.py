@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from calslo_dagster.slo.model import SLO, Evidence, Objective, Severity
+from calslo_dagster.slo.trials import Certain
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.rates import bad_score_rate
 from calslo_dagster.stats.snapshot import BAD_SCORE_REASONS
@@ -34,6 +35,7 @@ slo = SLO(
     target=0.999,
     unit="share",
     needs=frozenset({"score"}),
+    trial=Certain(),
     runbook=(
         "Read the reason: null or NaN means that a feature or the model failed, above 1 or below 0 that raw scores are "
         "logged in place of calibrated ones or that a calibrator extrapolates. Find the first bad row of the slice in "
