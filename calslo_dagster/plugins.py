@@ -2,8 +2,8 @@
 
 import linecache
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -20,6 +20,7 @@ from calslo_dagster.slo.changes import problems
 from calslo_dagster.slo.model import SLO
 from calslo_dagster.slo.parameters import Parameter, described
 from calslo_dagster.slo.registry import Recipe, Registry, recipe_of, recipes
+from calslo_dagster.slo.trials import AlarmRates, Certain, Mode
 
 ENTRY_POINTS: Final = "calslo_dagster.slos"
 BUILT_IN: Final = "built in"
@@ -55,7 +56,18 @@ def load_registry(settings: Settings) -> Registry:
 
     Raises PluginError for code that does not load, SettingsError for section `slos`, each with every mistake.
     """
-    return Registry(entry.slo for entry in load_entries(settings))
+    return Registry(_sharing(settings, [entry.slo for entry in load_entries(settings)]))
+
+
+def _sharing(settings: Settings, slos: Sequence[SLO]) -> Iterator[SLO]:
+    """Yield the SLOs, those in evidence mode with equal shares of the false alarms that all of them may have."""
+    sharing = [slo.name for slo in slos if slo.mode is Mode.EVIDENCE and not isinstance(slo.trial, Certain)]
+    for slo in slos:
+        if slo.name in sharing:
+            allowed, count = settings.evidence, len(sharing)
+            yield replace(slo, alarms=AlarmRates(allowed.false_breaches / count, allowed.false_warnings / count))
+        else:
+            yield slo
 
 
 def load_entries(settings: Settings) -> tuple[Entry, ...]:

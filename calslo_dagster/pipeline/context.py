@@ -15,6 +15,7 @@ from calslo_dagster.slo.slices import matches
 from calslo_dagster.slo.verdict import Provenance, measure
 from calslo_dagster.slo.windows import DAY, WEEK, Window, is_final
 from calslo_dagster.sources.base import EPOCH
+from calslo_dagster.stats.alarm_budget import MONTH
 from calslo_dagster.stats.snapshot import Snapshot
 from calslo_dagster.store import exclusions, manifests
 
@@ -42,6 +43,11 @@ class Context:
     def step(self) -> timedelta:
         """The distance of two window ends."""
         return step_of(self.project, self.slo)
+
+    @property
+    def maturity(self) -> timedelta:
+        """How old a pane must be in evidence mode, so that its outcomes are all there."""
+        return self.project.settings.label_maturity if "label" in self.slo.needs else timedelta(0)
 
     def window(self, end: datetime) -> Window:
         """Return the window that ends there."""
@@ -78,7 +84,11 @@ class Context:
         Beyond its window it rests on nothing but which slices are awake, and on how far the log has come: a window that
         nothing is left to come for is judged as it is, although it is not final yet.
         """
-        facts, slices = panes.facts_of(self._looked_at(end)), panes.slices_of(self.rests_on(end))
+        return self.rested_on(panes, end, panes.facts_of(self._looked_at(end)))
+
+    def rested_on(self, panes: DigestedPanes, end: datetime, facts: str) -> str:
+        """Return what identifies all that the measurement rests on, given what identifies the sums that it looks at."""
+        slices = panes.slices_of(self.rests_on(end))
         newest = self.watermark and self.watermark + self.project.settings.lateness
         excluded = [e for e in self.exclusions if e.span.overlaps(self.window(end))]
         parts = (facts, slices, is_final(end, newest), is_final(end, self.watermark), self.fitted, excluded)
@@ -95,8 +105,9 @@ class Context:
         *,
         baseline: Snapshot | None = None,
         panes: Sequence[Snapshot] = (),
+        slices: int = 1,
     ) -> Measurement:
-        """Return the measurement of one slice over one window."""
+        """Return the measurement of one slice over one window; slices: how many are measured with it."""
         seen = expected_manifests(self.manifests, current, slice_name)
         before = expected_manifests(self.manifests, baseline, slice_name) if baseline else {}
         evidence = Evidence(current, baseline, seen, before, panes)
@@ -109,13 +120,19 @@ class Context:
             slice_name=slice_name,
             model=model,
             exclusion=excluded,
-            provenance=self._provenance(window.end),
+            provenance=self.provenance_at(window.end),
+            looks=max(1.0, slices * (MONTH / self.step)),
         )
 
-    def _provenance(self, end: datetime) -> Provenance:
+    def provenance_at(self, end: datetime) -> Provenance:
+        """Return under which circumstances the window that ends there is measured now."""
         # What lies beyond the window says nothing about it, and would make a re-run differ from the first run.
         seen = min(self.watermark, end) if self.watermark else None
         return replace(self.provenance, is_final=is_final(end, self.watermark), watermark=seen)
+
+    def model_of(self, slice_name: str, snapshot: Snapshot) -> str:
+        """Return the one model behind the events of a snapshot, `*` for several."""
+        return self._model(expected_manifests(self.manifests, snapshot, slice_name).values())
 
     def _model(self, seen: Iterable[Manifest]) -> str:
         """Return the one model behind the events; `*` when there are several, or none to tell by."""

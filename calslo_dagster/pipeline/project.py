@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from calslo_dagster.engine.read import SliceKey
 from calslo_dagster.engine.spec import AggregateSpec
 from calslo_dagster.plugins import load_registry
 from calslo_dagster.settings import Settings
-from calslo_dagster.slo.model import Cadence
+from calslo_dagster.slo.model import SLO, Cadence
 from calslo_dagster.slo.registry import Registry
+from calslo_dagster.slo.trials import Mode
 from calslo_dagster.slo.windows import DAY
 from calslo_dagster.sources import open_feed, open_source
 from calslo_dagster.sources.base import LabelFeed, Source
@@ -88,8 +89,15 @@ class Project:
     @property
     def days_back(self) -> int:
         """How many days before the day that they end on windows reach into."""
-        longest = max((slo.window for slo in self.registry if slo.cadence is Cadence.MINUTE), default=DAY)
+        longest = max(
+            (slo.window + self._age(slo) for slo in self.registry if slo.cadence is Cadence.MINUTE), default=DAY
+        )
         return max(1, -(-longest // DAY))
+
+    def _age(self, slo: SLO) -> timedelta:
+        """Return how far a measurement lags behind the events that it looks at."""
+        is_lagging = slo.mode is Mode.EVIDENCE and "label" in slo.needs
+        return self.settings.label_maturity if is_lagging else timedelta(0)
 
     def logs(self, now: datetime) -> list[Log]:
         """Open the prediction logs and their label feeds; `now` bounds what counts as a believable time."""

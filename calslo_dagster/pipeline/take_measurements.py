@@ -1,8 +1,8 @@
 """Measure one SLO over the windows of some days or weeks, from snapshots alone."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Final
 
 from calslo_dagster.engine.facts import PANE_US
@@ -11,12 +11,13 @@ from calslo_dagster.pipeline.context import Context, context_of
 from calslo_dagster.pipeline.digest_panes import digest_panes
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.read_snapshots import Snapshots, snapshots_over
-from calslo_dagster.slo.definition import definition
+from calslo_dagster.pipeline.store_measurements import store_measurements
+from calslo_dagster.pipeline.weigh_evidence import is_weighed, weigh_evidence
 from calslo_dagster.slo.model import EVERYTHING, SLO, Measurement, Verdict
-from calslo_dagster.slo.windows import DAY, Window, baseline_of, day_of, day_span, open_end, week_of, window_ends
+from calslo_dagster.slo.windows import DAY, Window, baseline_of, day_span, open_end, week_of, window_ends
 from calslo_dagster.sources.base import micros
 from calslo_dagster.stats.snapshot import Snapshot
-from calslo_dagster.store import definitions, evaluations, measurements, slices, slo_days, unfolded_days
+from calslo_dagster.store import evaluations
 
 # A slice without any row for a day is dormant: it gets no measurements, instead of `unknown` ones for ever.
 DORMANT_AFTER: Final = DAY
@@ -54,6 +55,8 @@ def measure_days(project: Project, request: Request, days: Sequence[date]) -> Me
     Without `recompute` the day before is included, because its last windows become final after midnight.
     """
     wanted = days if request.recompute else (days[0] - DAY, *days)
+    if is_weighed(project.registry.find(request.slo)):
+        return _weigh(project, request, wanted)
     return _measure(project, request, _stretches(wanted))
 
 
@@ -83,13 +86,29 @@ def _measure(project: Project, request: Request, spans: Sequence[Window]) -> Mea
             inputs = _inputs(context, snapshots, span)
             due = list(inputs) if request.recompute else _changed(context, inputs, span)
             taken = list(_take(context, snapshots, due))
-            _store(context, {end: inputs[end] for end in due}, taken)
+            with project.store.write() as session:
+                store_measurements(session, context, {end: inputs[end] for end in due}, taken)
             windows, rows = windows + len(due), rows + taken
-    # Who looks at days that are over says nothing about whether anybody looks at today.
-    if any(span.start < open_end(context.now, context.step) <= span.end for span in spans):
-        with project.store.write() as session:
-            evaluations.touch(session, slo.name, at=request.now)
+    _touch(context, spans)
     return _report(slo, windows, rows)
+
+
+def _weigh(project: Project, request: Request, days: Sequence[date]) -> MeasurementReport:
+    slo = project.registry.find(request.slo)
+    context = context_of(project, slo, now=request.now, run_id=request.run_id)
+    windows, rows = 0, list[Measurement]()
+    with project.engine() as connection:
+        for inputs, taken in weigh_evidence(context, connection, days, recompute=request.recompute):
+            windows, rows = windows + len(inputs), rows + taken
+    _touch(context, [day_span(day) for day in days])
+    return _report(slo, windows, rows)
+
+
+def _touch(context: Context, spans: Sequence[Window]) -> None:
+    """Note that somebody looked; who looks at days that are over says nothing about whether anybody looks at today."""
+    if any(span.start < open_end(context.now, context.step) <= span.end for span in spans):
+        with context.project.store.write() as session:
+            evaluations.touch(session, context.slo.name, at=context.now)
 
 
 def _inputs(context: Context, snapshots: Snapshots, span: Window) -> dict[datetime, str]:
@@ -125,11 +144,12 @@ def _one_by_one(context: Context, snapshots: Snapshots, ends: Sequence[datetime]
         current = snapshots.window(window)
         baseline = snapshots.window(baseline_of(window)) if context.is_weekly else {}
         panes = [snapshots.window(pane) for pane in context.panes(window)]
-        for name in sorted({*current, *baseline, *_awake(snapshots, window)}):
-            if context.covers(name):
-                before = baseline.get(name, Snapshot()) if context.is_weekly else None
-                parts = [pane.get(name, Snapshot()) for pane in panes]
-                yield context.measured(name, window, current.get(name, Snapshot()), baseline=before, panes=parts)
+        names = sorted(filter(context.covers, {*current, *baseline, *_awake(snapshots, window)}))
+        for name in names:
+            before = baseline.get(name, Snapshot()) if context.is_weekly else None
+            parts = [pane.get(name, Snapshot()) for pane in panes]
+            now = current.get(name, Snapshot())
+            yield context.measured(name, window, now, baseline=before, panes=parts, slices=len(names))
 
 
 def _awake(snapshots: Snapshots, window: Window) -> set[str]:
@@ -161,51 +181,8 @@ def _cut(series: SnapshotSeries, window: Window) -> Snapshot:
     return series.window(micros(window.start), micros(window.end))
 
 
-def _store(context: Context, inputs: Mapping[datetime, str], rows: Sequence[Measurement]) -> None:
-    """Replace the rows of these window ends, with what they rest on, in one transaction."""
-    if not inputs:
-        return
-    slo, by_end = context.slo.name, dict[datetime, list[Measurement]]()
-    for row in rows:
-        by_end.setdefault(row.window_end, []).append(row)
-    with context.project.store.write() as session:
-        for run in _runs(list(inputs), context.step):
-            taken = [row for end in run for row in by_end.get(end, [])]
-            start, end = run[0] - context.step, run[-1]
-            with slo_days.kept(session, slo, start=start, end=end):
-                measurements.replace(session, slo, taken, start=start, end=end)
-        evaluations.put(session, slo, inputs, at=context.now)
-        definitions.add(session, [_edition(context)])
-        slices.put(session, _slices(context.project, {row.slice for row in rows} - slices.names(session)))
-        unfolded_days.mark(session, slo, sorted({day_of(end) for end in inputs}))
-
-
-def _edition(context: Context) -> definitions.Definition:
-    hash_ = context.provenance.definition_hash
-    return definitions.Definition(hash_, context.slo.name, definition(context.slo), context.now)
-
-
-def _slices(project: Project, names: Collection[str]) -> list[slices.SliceRow]:
-    """Return the slices of these names with their values, which a long name does not hold in full."""
-    keys = {name: key for name, key in project.slice_keys.items() if name in names}
-    return [
-        slices.SliceRow(name, ",".join(view), dict(zip(view, values, strict=True)))
-        for name, (view, values) in keys.items()
-    ]
-
-
-def _runs(ends: Sequence[datetime], step: timedelta) -> list[list[datetime]]:
-    """Return the window ends as runs without gaps, each replaced as one range."""
-    runs: list[list[datetime]] = []
-    for end in sorted(ends):
-        if runs and end - runs[-1][-1] == step:
-            runs[-1].append(end)
-        else:
-            runs.append([end])
-    return runs
-
-
 def _report(slo: SLO, windows: int, rows: Sequence[Measurement]) -> MeasurementReport:
+    """Return the report on the rows of so many windows."""
     last = max((row.window_end for row in rows), default=None)
     whole = [row for row in rows if row.slice == EVERYTHING and row.value is not None]
     return MeasurementReport(

@@ -22,7 +22,7 @@ from calslo_dagster.settings.parts import (
     SliceSection,
 )
 from calslo_dagster.settings.section import Section
-from calslo_dagster.settings.slos import BurnSettings, ExclusionSettings, SloSection
+from calslo_dagster.settings.slos import BurnSettings, EvidenceSettings, ExclusionSettings, SloSection
 from calslo_dagster.settings.sources import DemoSource, FileSource, Source, TableFeed, TableSource
 from calslo_dagster.settings.types import (
     PANE,
@@ -75,6 +75,13 @@ def _supported(address: Address) -> Address:
     return address
 
 
+def _usual_maturity(log: FileSource | TableSource | DemoSource) -> timedelta:
+    """Return how long the log's labels usually take; the demo's never take longer than half a day."""
+    if isinstance(log, DemoSource):
+        return _DAY / 2
+    return timedelta(0) if log.labels is None else _DAY
+
+
 class Settings(Section):
     """Everything that calslo.yaml may say, with its defaults."""
 
@@ -92,6 +99,9 @@ class Settings(Section):
     """How long after its time an event may arrive before its window is taken as complete."""
     label_horizon: Duration = timedelta(days=30)
     """How long after its time an event may still get its label."""
+    stated_label_maturity: Wait | None = Field(default=None, alias="label_maturity")
+    """After how long nearly all labels are there, whatever they say. Evidence mode looks at nothing younger, because
+    labels that come early may be all of one kind. 24h with a label feed and nothing without one, unless told."""
     label_policy: LabelPolicy = LabelPolicy.FIRST
     """Which label counts when several arrive for one prediction."""
     weekly_cron: WeeklyCron = "0 6 * * 1"
@@ -110,6 +120,8 @@ class Settings(Section):
     """Files that say what was fitted; relative ones start at the folder of this file."""
     slos: SloSection = Field(default_factory=SloSection)
     """Which promises are kept, and their limits."""
+    evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)
+    """How many alarms may be false in evidence mode."""
     burn: BurnSettings = Field(default_factory=BurnSettings)
     """When the error budget burns too fast."""
     exclusions: tuple[ExclusionSettings, ...] = ()
@@ -138,6 +150,14 @@ class Settings(Section):
     def logs(self) -> tuple[FileSource | TableSource | DemoSource, ...]:
         """The sources that are read: the ones of the file, else the demo."""
         return self.sources or (DemoSource(kind="demo"),)
+
+    @property
+    def label_maturity(self) -> timedelta:
+        """After how long a pane's labels are complete enough to be looked at in evidence mode, in whole panes."""
+        stated = self.stated_label_maturity
+        if stated is None:
+            stated = max((_usual_maturity(log) for log in self.logs), default=timedelta(0))
+        return -(-stated // PANE) * PANE
 
     @property
     def demo_folder(self) -> Path:

@@ -10,7 +10,14 @@ from calslo_dagster.settings.document import Loc, Mistake
 from calslo_dagster.settings.matching import unknown_slos
 from calslo_dagster.settings.model import Settings
 from calslo_dagster.settings.problems import nearest
-from calslo_dagster.settings.slos import AggregationName, DefinedSlo, OverrideSettings, SloSection, SloSettings
+from calslo_dagster.settings.slos import (
+    AggregationName,
+    DefinedSlo,
+    ModeName,
+    OverrideSettings,
+    SloSection,
+    SloSettings,
+)
 from calslo_dagster.settings.types import NO_LIMIT, PANE
 from calslo_dagster.slo.budget import plan_tiers
 from calslo_dagster.slo.changes import Changes, problems, with_settings
@@ -19,6 +26,7 @@ from calslo_dagster.slo.model import EVERYTHING, SLO, Cadence, Operator, Overrid
 from calslo_dagster.slo.parameters import described
 from calslo_dagster.slo.registry import Recipe
 from calslo_dagster.slo.slices import matches
+from calslo_dagster.slo.trials import Mode
 from calslo_dagster.slo.windows import DAY, WEEK
 
 # A parameter of this name is the fail limit that the SLO's own arithmetic works with, so `fail` sets it.
@@ -52,7 +60,7 @@ def applied(settings: Settings, recipe: Recipe) -> Applied:
     except SettingsError as error:
         mistakes += [(_parameter_loc(loc, section, line), line) for line in str(error).splitlines()]
         made = recipe.slo
-    slo = with_settings(made, _changes(section, is_limit_taken=_LIMIT_PARAMETER in values))
+    slo = with_settings(made, _changes(section, settings.slos.mode, is_limit_taken=_LIMIT_PARAMETER in values))
     mistakes += [
         (_problem_loc(loc, section, text), text) for text in _problems(slo, is_within_unity=_is_small_ratio(recipe.slo))
     ]
@@ -66,7 +74,7 @@ def defined(settings: Settings, index: int) -> Applied:
         text = f"{entry.name} is defined in slos.define; change it there and remove this section"
         return Applied(None, _told(settings, [(("slos", entry.name), text)]))
     try:
-        slo = declared(_declaration(entry))
+        slo = declared(_declaration(entry, entry.mode or settings.slos.mode))
     except SettingsError as error:
         return Applied(None, _told(settings, [((*loc, "metric"), str(error).removeprefix(f"{entry.name}: "))]))
     mistakes = [
@@ -135,7 +143,7 @@ def _parameters(
     return values, found
 
 
-def _changes(section: SloSettings, *, is_limit_taken: bool) -> Changes:
+def _changes(section: SloSettings, default: ModeName, *, is_limit_taken: bool) -> Changes:
     warn = section.warn
     return Changes(
         fail=None if is_limit_taken else section.fail,
@@ -152,6 +160,7 @@ def _changes(section: SloSettings, *, is_limit_taken: bool) -> Changes:
         severity=Severity(section.severity) if section.severity else None,
         runbook=section.runbook,
         overrides=_overrides(section.overrides),
+        mode=Mode(section.mode or default),
     )
 
 
@@ -159,12 +168,13 @@ def _overrides(given: Iterable[OverrideSettings]) -> tuple[Override, ...]:
     return tuple(Override(fail=o.fail, warn=o.warn, slices=o.slices, models=o.models) for o in given)
 
 
-def _declaration(entry: DefinedSlo) -> Declaration:
+def _declaration(entry: DefinedSlo, mode: ModeName) -> Declaration:
     cadence = Cadence(entry.cadence)
     plain: Mapping[str, Any] = {f.name: getattr(entry, f.name) for f in fields(Declaration)}
     return Declaration(
         **{
             **plain,
+            "mode": Mode(mode),
             "operator": Operator(entry.operator),
             "severity": Severity(entry.severity),
             "cadence": cadence,

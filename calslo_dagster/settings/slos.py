@@ -8,7 +8,18 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from calslo_dagster.settings.alerting import SeverityName
 from calslo_dagster.settings.section import Section
-from calslo_dagster.settings.types import Count, Duration, Instant, Limit, SloName, Span, Target, Text, WarnLimit
+from calslo_dagster.settings.types import (
+    Count,
+    Duration,
+    Instant,
+    Limit,
+    Positive,
+    SloName,
+    Span,
+    Target,
+    Text,
+    WarnLimit,
+)
 
 
 class OperatorName(StrEnum):
@@ -65,9 +76,27 @@ class OverrideSettings(Section):
 Overrides = tuple[Annotated[OverrideSettings, AfterValidator(_some_limit)], ...]
 
 
+class ModeName(StrEnum):
+    """How verdicts come about."""
+
+    THRESHOLD = "threshold"
+    EVIDENCE = "evidence"
+
+
+class EvidenceSettings(Section):
+    """How many alarms may be false in evidence mode, in the mean per 30 days, over all SLOs and slices together."""
+
+    false_breaches: Positive = 1.0
+    """Breaches while the promise is kept."""
+    false_warnings: Positive = 4.0
+    """Warnings of a change while there is none."""
+
+
 class SloSettings(Section):
     """What may be changed in any SLO; a key that is left out keeps the SLO's own value."""
 
+    mode: ModeName | None = None
+    """`threshold` judges windows by their value, `evidence` keeps the rate of false alarms; `slos.mode` unless told."""
     fail: Limit | None = None
     """Past this limit a window is breached; `[low, high]` for operator `within`."""
     warn: WarnLimit | None = None
@@ -103,6 +132,8 @@ class DefinedSlo(Section):
 
     name: SloName
     """The name of the SLO: small letters, digits and underscores."""
+    mode: ModeName | None = None
+    """`threshold` or `evidence`; `slos.mode` unless told."""
     metric: Text
     """What is measured; `calslo slos metrics` lists what there is."""
     operator: OperatorName
@@ -161,6 +192,8 @@ class SloSection(Section):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, SloSettings] = Field(init=False)
 
+    mode: ModeName = ModeName.THRESHOLD
+    """How the verdicts of SLOs come about that do not say: `threshold` or `evidence`."""
     modules: tuple[Text, ...] = ()
     """Modules with SLOs of your own: an importable name, or the path of a .py file."""
     disable: tuple[Text, ...] = ()

@@ -21,6 +21,7 @@ from calslo_dagster.slo.model import (
     Override,
     Severity,
 )
+from calslo_dagster.slo.trials import Calibration, Interval, Mode, Rate
 from calslo_dagster.slo.windows import STEP, WEEK
 
 _RANGES: Final = {"share": (0.0, 1.0), "us": (0.0, math.inf), "events": (0.0, math.inf)}
@@ -50,10 +51,11 @@ class Changes:
     severity: Severity | None = None
     runbook: str | None = None
     overrides: tuple[Override, ...] = ()
+    mode: Mode | None = None
 
 
 _TIMING: Final = ("window", "min_events", "target", "open_after", "open_within", "close_after")
-_PLAIN: Final = (*_TIMING, "slices", "owner", "severity", "runbook")
+_PLAIN: Final = (*_TIMING, "slices", "owner", "severity", "runbook", "mode")
 
 
 def with_settings(slo: SLO, changes: Changes) -> SLO:
@@ -80,7 +82,7 @@ def _without_warning(evidence: Evidence, computed: Callable[[Evidence], Limits])
 
 def problems(slo: SLO) -> tuple[str, ...]:
     """Return what is wrong with the definition, one sentence each; limits that can never or always fire among it."""
-    found = (*_form(slo), *_timing(slo), *_limits(slo))
+    found = (*_form(slo), *_timing(slo), *_limits(slo), *_trial(slo))
     return tuple(f"{slo.name}: {text}" for text in found)
 
 
@@ -95,6 +97,21 @@ def _form(slo: SLO) -> Iterator[str]:
         yield f"target is a ratio above 0 and up to 1 (0.999 for 99.9 %), not {slo.target}"
     if min(slo.open_after, slo.close_after) < 1:
         yield f"open_after and close_after are at least 1, not {slo.open_after} and {slo.close_after}"
+
+
+def _trial(slo: SLO) -> Iterator[str]:
+    if slo.mode is not Mode.EVIDENCE:
+        return
+    if slo.pane is not None and isinstance(slo.trial, Interval):
+        yield "mode evidence needs the noise of the value, which no aggregate over panes has; write mode: threshold"
+        return
+    if not isinstance(slo.trial, (Calibration, Rate)):
+        return
+    operators = (Operator.AT_MOST, Operator.BELOW)
+    if slo.objective.operator not in operators:
+        yield f"mode evidence takes a promise of at most so much, not {slo.objective.operator}; write mode: threshold"
+    if slo.cadence is Cadence.WEEKLY:
+        yield "mode evidence follows this SLO by the minute; write cadence: minute, or mode: threshold"
 
 
 def _timing(slo: SLO) -> Iterator[str]:

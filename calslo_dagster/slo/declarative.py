@@ -13,8 +13,10 @@ from calslo_dagster.errors import SettingsError
 from calslo_dagster.slo.limits import plain
 from calslo_dagster.slo.metrics import Metric, metric
 from calslo_dagster.slo.model import EVERYTHING, SLO, Bound, Cadence, Evidence, Objective, Operator, Override, Severity
+from calslo_dagster.slo.trials import BY_INTERVAL, Certain, Counts, Mode, Rate, Trial
 from calslo_dagster.slo.windows import DAY, STEP
 from calslo_dagster.stats.estimate import Estimate
+from calslo_dagster.stats.snapshot import Snapshot
 
 # A day of quarter hours or a week of hours: enough panes for a 95th percentile, few enough to measure each minute.
 _LONGEST_BY_STEP: Final = DAY
@@ -78,6 +80,7 @@ class Declaration:
     open_within: int = 0
     close_after: int = 2
     overrides: tuple[Override, ...] = ()
+    mode: Mode = Mode.THRESHOLD
 
 
 def declared(declaration: Declaration) -> SLO:
@@ -107,6 +110,8 @@ def declared(declaration: Declaration) -> SLO:
         slices=declaration.slices,
         overrides=declaration.overrides,
         pane=_pane(declaration),
+        mode=declaration.mode,
+        trial=_trial(measured, declaration),
     )
 
 
@@ -133,6 +138,28 @@ def _indicator(measured: Metric, declaration: Declaration) -> Callable[[Evidence
         return partial(whole_window, measured=measured)
     least = declaration.pane_min_events
     return partial(over_panes, measured=measured, aggregation=declaration.aggregation, least=least)
+
+
+def _trial(measured: Metric, declaration: Declaration) -> Trial:
+    """Return how the promise is put to the test: rates event by event, counts by nothing, the rest by its interval."""
+    if declaration.aggregation is Aggregation.COUNT or measured.unit == "events":
+        return Certain()
+    is_upper = declaration.operator in (Operator.AT_MOST, Operator.BELOW)
+    is_plain = declaration.aggregation is Aggregation.WINDOW and declaration.cadence is Cadence.MINUTE
+    if measured.name in _COUNTS and is_upper and is_plain:
+        return Rate(_COUNTS[measured.name])
+    return BY_INTERVAL
+
+
+def _clamped(snapshot: Snapshot) -> Counts:
+    return Counts(snapshot.count("n_clamped"), snapshot.count("n_clamp_known"))
+
+
+def _slow(snapshot: Snapshot) -> Counts:
+    return Counts(snapshot.count("n_slow"), snapshot.count("n_latency"))
+
+
+_COUNTS: Final[Mapping[str, Callable[[Snapshot], Counts]]] = {"clamp_rate": _clamped, "slow_rate": _slow}
 
 
 def _pane(declaration: Declaration) -> timedelta | None:

@@ -17,6 +17,12 @@ _WORDS: Final = {
 }
 
 
+def own_limit(slo: SLO, slice_name: str, model: str) -> float | None:
+    """Return the fail limit that an override gives this slice and model; None if it has none of its own."""
+    found = next((o for o in slo.overrides if matches(o.slices, slice_name) and matches(o.models, model)), None)
+    return found.fail if found and isinstance(found.fail, float) else None
+
+
 def limits_for(slo: SLO, evidence: Evidence, slice_name: str, model: str) -> Limits:
     """Return the limits of this slice and model: the objective's, changed by the first override that matches."""
     base = slo.objective.limits(evidence)

@@ -51,7 +51,12 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """The estimate's standard error says how far from its limit it must lie. Kept: the true value is within it."""
+    """The estimate's standard error says how far from its limit it must lie. Kept: the true value is within it.
+
+    parts: the estimate is the worst of so many, each of which may miss.
+    """
+
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,17 @@
 """Judge an estimate against its limits, and say why in a sentence for the person on call."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
 import numpy as np
 
 from calslo_dagster.slo.exclusions import Exclusion
 from calslo_dagster.slo.limits import figure, limits_for, passes, promise
-from calslo_dagster.slo.model import EVERYTHING, SLO, Bound, Evidence, Limits, Measurement, Verdict
+from calslo_dagster.slo.model import EVERYTHING, JUDGED, SLO, Bound, Evidence, Limits, Measurement, Verdict
 from calslo_dagster.slo.power import BLIND, Sight, sight
+from calslo_dagster.slo.surety import surety
+from calslo_dagster.slo.trials import Interval, Mode
 from calslo_dagster.slo.windows import Window
 from calslo_dagster.stats.estimate import Estimate
 
@@ -49,17 +51,21 @@ def measure(
     model: str = "",
     exclusion: Exclusion | None = None,
     provenance: Provenance = _UNRECORDED,
+    looks: float = 1.0,
 ) -> Measurement:
-    """Return the SLO's measurement of the evidence; an exception of the SLI or of its limits is the verdict `error`."""
+    """Return the SLO's measurement of the evidence; an exception of the SLI or of its limits is the verdict `error`.
+
+    looks: how many such windows of all slices are judged in 30 days, which share the false alarms of evidence mode.
+    """
     estimate = Estimate.missing("")
     try:
         estimate = _checked(slo.sli(evidence))
-        judgement = judge(slo, evidence, estimate, slice_name=slice_name, model=model, exclusion=exclusion)
+        judgement = judge(slo, evidence, estimate, slice_name=slice_name, model=model, exclusion=exclusion, looks=looks)
     except Exception as error:  # noqa: BLE001 - users write SLIs: a broken one must not stop the others, whatever it raises
         failed = Judgement(Verdict.ERROR, f"The indicator failed: {type(error).__name__}: {error}")
-        judgement = _excluded(exclusion, Limits(fail=None)) if exclusion else failed
+        judgement = excluded(exclusion, Limits(fail=None)) if exclusion else failed
     value = estimate.value if estimate.value is not None and math.isfinite(estimate.value) else None
-    return Measurement(
+    row = Measurement(
         slo=slo.name,
         slice=slice_name,
         model=model,
@@ -74,11 +80,6 @@ def measure(
         labeled=evidence.current.labeled,
         verdict=judgement.verdict,
         reason=judgement.reason,
-        is_final=provenance.is_final,
-        watermark=provenance.watermark,
-        definition_hash=provenance.definition_hash,
-        code_version=provenance.code_version,
-        run_id=provenance.run_id,
         mode=slo.mode,
         debiased=value if estimate.debiased is None else estimate.debiased,
         bins=estimate.bins,
@@ -86,6 +87,12 @@ def measure(
         detectable=judgement.sight.detectable,
         needed=judgement.needed,
     )
+    return recorded(row, provenance)
+
+
+def recorded(row: Measurement, provenance: Provenance) -> Measurement:
+    """Return the measurement with the circumstances it was taken under."""
+    return replace(row, **{f.name: getattr(provenance, f.name) for f in fields(provenance)})
 
 
 def _checked(found: object) -> Estimate:
@@ -113,20 +120,36 @@ def judge(
     slice_name: str = EVERYTHING,
     model: str = "",
     exclusion: Exclusion | None = None,
+    looks: float = 1.0,
 ) -> Judgement:
     """Return the verdict on the estimate; what is not measured well enough is unknown, never meeting."""
     limits = limits_for(slo, evidence, slice_name, model)
     if exclusion is not None:
-        return _excluded(exclusion, limits)
+        return excluded(exclusion, limits)
+    if slo.mode is Mode.EVIDENCE and isinstance(slo.trial, Interval) and not _is_unfit(slo, estimate, limits):
+        return _by_interval(slo, evidence, estimate, limits, looks=looks)
     verdict, reason = _outcome(slo, estimate, limits)
     needed = slo.min_events - estimate.events if verdict is Verdict.UNKNOWN else 0
     seen = sight(slo, evidence, estimate, limits.fail)
     return Judgement(verdict, reason, limits.fail, limits.warn, seen, needed if needed > 0 else None)
 
 
-def _excluded(exclusion: Exclusion, limits: Limits) -> Judgement:
+def excluded(exclusion: Exclusion, limits: Limits) -> Judgement:
+    """Return the judgement of a window that does not count."""
     span = f"{exclusion.span.start:%Y-%m-%d %H:%M} to {exclusion.span.end:%Y-%m-%d %H:%M} UTC"
     return Judgement(Verdict.EXCLUDED, f"Excluded, {span}: {exclusion.reason}", limits.fail, limits.warn)
+
+
+def _is_unfit(slo: SLO, estimate: Estimate, limits: Limits) -> bool:
+    """Whether the plain outcome says already that nothing can be judged."""
+    return _outcome(slo, estimate, limits)[0] not in JUDGED
+
+
+def _by_interval(slo: SLO, evidence: Evidence, estimate: Estimate, limits: Limits, *, looks: float) -> Judgement:
+    seen = sight(slo, evidence, estimate, limits.fail)
+    sure = surety(slo, estimate, limits, looks)
+    told = _told(slo, estimate.value or 0.0, estimate, f", {sure.words}")
+    return Judgement(sure.verdict, told, limits.fail, limits.warn, seen, sure.needed)
 
 
 def _outcome(slo: SLO, estimate: Estimate, limits: Limits) -> tuple[Verdict, str]:

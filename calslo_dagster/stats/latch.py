@@ -10,13 +10,15 @@ import numpy as np
 
 from calslo_dagster.stats.baseline import VERDICT_Z
 from calslo_dagster.stats.bins import DEFAULT_BINS, Binned
-from calslo_dagster.stats.intervals import HALF_NORMAL_MEAN, absolute_sum_interval
+from calslo_dagster.stats.intervals import HALF_NORMAL_MEAN, absolute_sum_interval, clopper_pearson
 from calslo_dagster.stats.snapshot import Snapshot
 
-WINDOW: Final = timedelta(hours=24)
-WARNING_LASTS: Final = timedelta(hours=24)
-# An alarm so soon after the last one tells nobody anything new.
-SAME_EPISODE: Final = timedelta(days=7)
+# A change that goes on is found again after about as many events as it took to be found, so after some times as many
+# without it has ended. A warning lasts a day at least, since traffic repeats itself by the day, and at most a week.
+PATIENCE: Final = 3
+BREACH_PATIENCE: Final = 4
+SHORTEST_WARNING: Final = timedelta(hours=24)
+LONGEST_WARNING: Final = timedelta(days=7)
 # Two-sided, so that either end has 95%.
 VERDICT_LEVEL: Final = math.erf(VERDICT_Z / math.sqrt(2))
 
@@ -32,10 +34,10 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The calibration error of a window.
+    """What the window of a slice shows of the quantity that its promise bounds.
 
-    value: the binned error; debiased: less what calibration alone would show, at least 0; low, high: each holds with
-    95% on its own; events: labelled events; bins: occupied equal-mass bins.
+    value: the estimate; debiased: less what chance alone would show, at least 0; low, high: each holds with 95% on its
+    own; events: those it rests on; bins: occupied bins, None where there are none.
     """
 
     value: float
@@ -43,57 +45,82 @@ class Reading:
     low: float
     high: float
     events: int
-    bins: int
+    bins: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """Which detectors fired in a tick, and how long what they found had been going on by their own account."""
+
+    breach: bool = False
+    change: bool = False
+    breach_age: timedelta = timedelta(0)
+    change_age: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Latch:
     """The alarms that still count.
 
-    breached_since: begin of the open breach; breach_fired: its last alarm; warned_since: begin of the last episode of
-    warnings; change_fired: its last alarm. None where there is none.
+    breached_since: begin of the open breach; breach_fired: its last alarm; breach_took: the most events that any of its
+    alarms took; recovers_until: after a breach, until when it is told as a warning that more may come; warned_since:
+    begin of the episode of warnings; change_fired: its last alarm; warned_until: when that ends without another. None
+    where there is none.
     """
 
     breached_since: datetime | None = None
     breach_fired: datetime | None = None
+    breach_took: float | None = None
+    recovers_until: datetime | None = None
     warned_since: datetime | None = None
     change_fired: datetime | None = None
+    warned_until: datetime | None = None
 
-    def window_start(self, now: datetime) -> datetime:
-        """Return where the window begins that is judged at `now`: 24 hours back, or at the last breach alarm."""
-        start = now - WINDOW
-        return start if self.breach_fired is None else max(start, self.breach_fired)
-
-    def after(self, now: datetime, *, has_changed: bool, has_breached: bool) -> "Latch":
-        """Return the latch after a tick in which these detectors fired."""
+    def after(self, now: datetime, alarms: Alarms, *, took: float = 0.0) -> "Latch":
+        """Return the latch after a tick with these alarms; took: the events that the breach alarm took."""
         latch = self
-        if has_breached:
-            latch = replace(latch, breached_since=latch.breached_since or now, breach_fired=now)
-        if has_changed:
-            is_same = latch.change_fired is not None and now - latch.change_fired <= SAME_EPISODE
-            latch = replace(latch, warned_since=latch.warned_since if is_same else now, change_fired=now)
+        if alarms.breach:
+            took = max(took, latch.breach_took or 0.0)
+            latch = replace(latch, breached_since=latch.breached_since or now, breach_fired=now, breach_took=took)
+        if alarms.change:
+            lasts = min(LONGEST_WARNING, max(SHORTEST_WARNING, PATIENCE * alarms.change_age))
+            until = max(now + lasts, latch.warned_until or now)
+            since = latch.warned_since if latch.is_warned(now) else None
+            latch = replace(latch, warned_since=since or now, change_fired=now, warned_until=until)
         return latch
 
-    def cleared(self, reading: Reading | None, tolerance: float) -> "Latch":
-        """Return the latch without its breach if the window since the alarm shows an error within the tolerance."""
-        if reading is None or reading.high > tolerance:
+    def is_warned(self, now: datetime) -> bool:
+        """Whether an episode of warnings goes on."""
+        return self.warned_until is not None and now < self.warned_until
+
+    def cleared(self, now: datetime, reading: Reading | None, limit: float) -> "Latch":
+        """Return the latch without its breach if what came since the alarm shows that it is over.
+
+        Either the quantity is within the limit with 95%; or it is there by its estimate, and four times as many events
+        as any of the alarms took have brought no other. The first alone would keep a slice of little traffic breached
+        for days after the fix.
+        """
+        if reading is None or self.breached_since is None:
             return self
-        return replace(self, breached_since=None, breach_fired=None)
+        is_quiet = reading.events >= BREACH_PATIENCE * (self.breach_took or math.inf)
+        if reading.high > limit and not (is_quiet and reading.debiased <= limit):
+            return self
+        until = now + SHORTEST_WARNING
+        return replace(self, breached_since=None, breach_fired=None, breach_took=None, recovers_until=until)
 
-    def standing(self, now: datetime, reading: Reading | None, tolerance: float) -> tuple[Standing, str]:
-        """Return the standing at `now` and why; pass no reading where labels are missing or late."""
+    def standing(self, now: datetime, reading: Reading | None, limit: float) -> Standing:
+        """Return the standing at `now`; pass no reading where labels are missing or late."""
         if self.breached_since is not None:
-            return Standing.BREACHED, f"the error is above {tolerance:g} since {self.breached_since:%Y-%m-%d %H:%M}"
-        if self.change_fired is not None and now - self.change_fired < WARNING_LASTS:
-            return Standing.WARNING, f"calibration has changed, last seen {self.change_fired:%Y-%m-%d %H:%M}"
-        if reading is None:
-            return Standing.INCONCLUSIVE, "no labels to judge by"
-        if reading.high <= tolerance:
-            return Standing.MEETING, f"the error is at most {reading.high:.4g}, allowed are {tolerance:g}"
-        return Standing.INCONCLUSIVE, f"the error may be up to {reading.high:.4g}, allowed are {tolerance:g}"
+            return Standing.BREACHED
+        if self.is_warned(now):
+            return Standing.WARNING
+        if reading is not None and reading.high <= limit:
+            return Standing.MEETING
+        is_recovering = self.recovers_until is not None and now < self.recovers_until
+        return Standing.WARNING if is_recovering else Standing.INCONCLUSIVE
 
 
-def reading(window: Snapshot, *, dispersion: float = 1.0) -> Reading | None:
+def error_reading(window: Snapshot, *, dispersion: float = 1.0) -> Reading | None:
     """Return the equal-mass calibration error of the window in min(15, floor(sqrt(events))) bins; None without labels.
 
     The interval is that of `absolute_sum_interval` with all variances times `dispersion`.
@@ -106,3 +133,14 @@ def reading(window: Snapshot, *, dispersion: float = 1.0) -> Reading | None:
     low, high = absolute_sum_interval(value, variances, weight, unit=sums.unit * dispersion, level=VERDICT_LEVEL)
     floor = HALF_NORMAL_MEAN * float(np.sqrt(sums.model_variance * dispersion).sum()) / weight
     return Reading(value, max(0.0, value - floor), low, high, sums.total_events, len(sums.index))
+
+
+def rate_reading(hits: int, trials: int, *, dispersion: float = 1.0) -> Reading | None:
+    """Return the share of hits with the ends of its exact interval, at 1 / dispersion of the trials; None without any.
+
+    Clopper and Pearson (1934): Wilson's interval covers 90.5 % instead of 95 % at 100 trials of a rate of 0.1 %.
+    """
+    if trials == 0:
+        return None
+    low, high = clopper_pearson(hits / dispersion, trials / dispersion, VERDICT_LEVEL)
+    return Reading(hits / trials, hits / trials, low, high, trials)

@@ -1,5 +1,7 @@
 """Overdispersion: by how much labels that come in clusters vary more than independent ones would."""
 
+import math
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -7,6 +9,44 @@ import numpy as np
 from calslo_dagster.stats.batches import Floats
 
 LARGEST_DISPERSION: Final = 5.0
+# Days whose batches count, the one that goes on not among them.
+DAYS: Final = 7
+# As if so many batches had been seen of labels that are independent: a few differences tell next to nothing.
+PRIOR_STEPS: Final = 32
+# A sudden change is one large difference and no noise; of noise five times the usual, one difference in 25 is cut.
+LARGEST_STEP: Final = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """The same estimate as `dispersion`, batch by batch over the last days, drawn towards 1 while batches are few.
+
+    days: the squared differences of z and their number, per day, the last one going on; z: of the last batch, None
+    before the first.
+    """
+
+    days: tuple[tuple[float, int], ...] = ((0.0, 0),)
+    z: float | None = None
+
+    def after(self, residual: float, variance: float) -> "Noise":
+        """Return the estimate after a batch; the same after one without variance."""
+        if variance <= 0.0:
+            return self
+        z, (squares, steps) = residual / math.sqrt(variance), self.days[-1]
+        if self.z is None:
+            return replace(self, z=z)
+        return Noise((*self.days[:-1], (squares + min(LARGEST_STEP, (z - self.z) ** 2), steps + 1)), z)
+
+    def next_day(self) -> "Noise":
+        """Return the estimate at the begin of a day, which forgets the oldest."""
+        return replace(self, days=(*self.days[-DAYS:], (0.0, 0)))
+
+    @property
+    def dispersion(self) -> float:
+        """phi, from 1 to 5."""
+        squares = sum(one for one, _ in self.days) + 2 * PRIOR_STEPS
+        steps = sum(count for _, count in self.days) + PRIOR_STEPS
+        return min(LARGEST_DISPERSION, max(1.0, squares / steps / 2))
 
 
 def dispersion(residuals: Floats, variances: Floats) -> float:

@@ -1,15 +1,72 @@
 """Bets against a rate of at most a limit: clamped events, or events slower than allowed."""
 
+import json
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
+from calslo_dagster.errors import SnapshotError
 from calslo_dagster.stats.batches import Floats
 from calslo_dagster.stats.sequential import HEAD_START, Mixture
 
 # Odds of the alternatives, in odds of the limit; as odds, they give a rate below 1 for every limit.
 ODDS: Final = (1.05, 1.1, 1.2, 1.4, 1.8, 2.5, 5.0, 8.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RateDetector:
+    """The state of a detector of a rate above a limit, in one epoch."""
+
+    epoch: str
+    mixture: Mixture
+
+    @classmethod
+    def fresh(cls, epoch: str) -> Self:
+        """Return a detector that has seen nothing."""
+        return cls(epoch, fresh_rate())
+
+    def step(self, hits: int, trials: int, *, limit: float, at: float, dispersion: float = 1.0) -> Self:
+        """Return the state after a batch, see `rate_step`."""
+        return replace(self, mixture=rate_step(self.mixture, hits, trials, limit=limit, at=at, dispersion=dispersion))
+
+    def reset(self) -> Self:
+        """Return the state after an alarm."""
+        return replace(self, mixture=reset_rate())
+
+    @property
+    def statistic(self) -> float:
+        """M, which the alarm compares with its threshold."""
+        return rate_statistic(self.mixture)
+
+    @property
+    def e_value(self) -> float:
+        """M per batch since the reset, of mean at most 1 under the null at any fixed time; 1 without any."""
+        return self.statistic / self.mixture.updates if self.mixture.updates else 1.0
+
+    def dumped(self) -> str:
+        """Return the state as JSON, from which `loaded` gives it back bit by bit."""
+        mixture = self.mixture
+        start = [None if np.isnan(one) else float(one) for one in mixture.start]
+        mass = [float(one) for one in mixture.mass]
+        return json.dumps({"epoch": self.epoch, "mass": mass, "start": start, "updates": mixture.updates})
+
+    @classmethod
+    def loaded(cls, text: str) -> Self:
+        """Return the state that `dumped` wrote; SnapshotError if it was not written for these bets."""
+        try:
+            state = json.loads(text)
+            mixture = Mixture(_per_bet(state["mass"]), _per_bet(state["start"]), int(state["updates"]))
+            return cls(str(state["epoch"]), mixture)
+        except (KeyError, TypeError, ValueError) as error:
+            raise SnapshotError(f"no state of a detector of a rate ({error}); start it afresh") from error
+
+    @property
+    def leading(self) -> tuple[str, float]:
+        """The odds ratio that holds most of M, and when the rise that it sees began."""
+        at = int(np.argmax(self.mixture.mass))
+        return f"odds x{ODDS[at]:g}", float(self.mixture.start[at])
 
 
 def fresh_rate() -> Mixture:
@@ -49,6 +106,12 @@ def rate_e_value(hits: int, trials: int, limit: float) -> float:
     Of mean at most 1 at every rate up to the limit, at most e^60; 1 without trials.
     """
     return rate_statistic(rate_step(reset_rate(), hits, trials, limit=limit, at=0.0)) if trials else 1.0
+
+
+def _per_bet(numbers: list[float | None]) -> Floats:
+    if len(numbers) != len(ODDS):
+        raise ValueError(f"it has {len(numbers)} bets instead of {len(ODDS)}")
+    return np.array([np.nan if one is None else one for one in numbers], dtype=np.float64)
 
 
 @cache

@@ -60,6 +60,13 @@ def remove(session: Session, found: Iterable[Partial]) -> None:
     stored.delete(session, partials, found)
 
 
+def first_start(session: Session, sources: Iterable[str]) -> int | None:
+    """Return where the first partial of these sources begins, in microseconds; None without any."""
+    first = sa.func.min(partials.c.span_start_us)
+    found: int | None = session.scalar(sa.select(first).where(partials.c.source.in_(list(sources))))
+    return found
+
+
 def overlapping(
     session: Session, source: str, *, start_us: int, end_us: int, kind: Kind | None = None
 ) -> tuple[Partial, ...]:

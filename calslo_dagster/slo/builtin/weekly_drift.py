@@ -9,6 +9,7 @@ from typing import Final
 from calslo_dagster.slo.limits import plain
 from calslo_dagster.slo.model import SLO, Cadence, Evidence, Objective, Severity
 from calslo_dagster.slo.parameters import parameter
+from calslo_dagster.slo.trials import Interval
 from calslo_dagster.stats.bins import DEFAULT_BINS
 from calslo_dagster.stats.drift import JUDGED, Delta, deltas, largest_change, metric_values
 from calslo_dagster.stats.estimate import Estimate
@@ -99,6 +100,7 @@ def build(parameters: Parameters) -> SLO:
         severity=Severity.WARNING,
         window=timedelta(days=7),
         cadence=Cadence.WEEKLY,
+        trial=Interval(parts=len(LABELS)),
         # With fewer labelled events in either week the noise of most metrics alone is a change of 0.01.
         min_events=5_000,
         # One bad week of a quarter's thirteen.

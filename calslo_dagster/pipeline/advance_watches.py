@@ -1,0 +1,299 @@
+"""Advance the evidence of an SLO in evidence mode over some window ends, from snapshots alone.
+
+Detectors of all slices fire together, window by window, while snapshots come slice by slice. So each stretch is gone
+through twice: once for what the detectors bet on, and, when their alarms are known, once for the windows themselves.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from duckdb import DuckDBPyConnection
+
+from calslo_dagster.engine.facts import PANE_US
+from calslo_dagster.engine.series import SnapshotSeries
+from calslo_dagster.pipeline.context import Context
+from calslo_dagster.pipeline.read_snapshots import Snapshots, snapshots_over
+from calslo_dagster.slo.exclusions import Exclusion, exclusion_of
+from calslo_dagster.slo.limits import own_limit
+from calslo_dagster.slo.model import SLO, Bound, Evidence, Limits, Measurement
+from calslo_dagster.slo.standing import Finding, Record, Seen, follow
+from calslo_dagster.slo.trials import Calibration, Rate
+from calslo_dagster.slo.verdict import Judgement, excluded, recorded
+from calslo_dagster.slo.watch import Fleet, Look, Rules, Shown, Watch, begin_day, tick
+from calslo_dagster.slo.windows import DAY, Window
+from calslo_dagster.sources.base import micros
+from calslo_dagster.stats.snapshot import Snapshot
+
+# So many window ends are read one by one, more at once as a series.
+FEW_ENDS: Final = 2
+_UNSEEN: Final = (Look(), None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """The evidence of an SLO after the window end `end`, None before the first.
+
+    digest: what identifies all panes that it rests on.
+    """
+
+    end: datetime | None = None
+    fleet: Fleet = field(default_factory=Fleet)
+    records: Mapping[str, Record] = field(default_factory=dict)
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """What a tick left of each slice, with its watch less the detectors."""
+
+    looks: Mapping[str, tuple[Look, Watch]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Consecutive window ends of one day, with the snapshots that they and their windows need."""
+
+    context: Context
+    snapshots: Snapshots
+    ends: Sequence[datetime]
+
+    @classmethod
+    def over(cls, context: Context, connection: DuckDBPyConnection, ends: Sequence[datetime]) -> "Stretch":
+        """Return the stretch of these ends."""
+        reach = Window(ends[0] - context.step - context.maturity - max(DAY, context.slo.window), ends[-1])
+        return cls(context, snapshots_over(context.project, connection, reach), ends)
+
+    @property
+    def begins_day(self) -> bool:
+        """Whether its first tick is the first of a day."""
+        first = self.ends[0] - self.context.step
+        return first.hour == first.minute == 0
+
+    def pane(self, end: datetime) -> Window:
+        """Return what has matured between the tick before `end` and that at `end`."""
+        matured = end - self.context.maturity
+        return Window(matured - self.context.step, matured)
+
+    def window(self, end: datetime) -> Window:
+        """Return the matured window that is judged at `end`: a day at least, for detectors see what is sudden."""
+        matured = end - self.context.maturity
+        return Window(matured - max(DAY, self.context.slo.window), matured)
+
+
+def advance_watches(stretch: Stretch, course: Course) -> tuple[Course, list[Measurement]]:
+    """Return the evidence after the stretch, which follows on the course, and the measurements of its window ends."""
+    context = stretch.context
+    fleet = _of_definition(course.fleet, context.provenance.definition_hash)
+    if stretch.begins_day or course.end is None:
+        fleet = _begun(stretch, fleet)
+    if not isinstance(context.slo.trial, (Calibration, Rate)):
+        rows = [row for name, parts in _parts(stretch) for row in _intervals(stretch, name, parts, fleet.slices)]
+        return Course(stretch.ends[-1], fleet, {}, course.digest), rows
+    ticks: list[Ticked] = []
+    for end, shown in zip(stretch.ends, _shown(stretch), strict=True):
+        fleet, looks = tick(Rules(context.slo, context.step), fleet, end, shown)
+        # Of the watches only what a standing needs is kept, for they are large.
+        ticks.append(Ticked({name: (look, _light(fleet.watches[name])) for name, look in looks.items()}))
+    records, rows = dict(course.records), list[Measurement]()
+    for name, parts in _parts(stretch):
+        seen = ((ticked.looks.get(name, _UNSEEN), part) for ticked, part in zip(ticks, parts, strict=True))
+        records[name], found = _followed(stretch, name, records.get(name, Record()), seen)
+        rows += found
+    kept = {name: record for name, record in records.items() if name in fleet.watches}
+    return Course(stretch.ends[-1], fleet, kept, course.digest), rows
+
+
+def _of_definition(fleet: Fleet, definition: str) -> Fleet:
+    """Return the fleet; without its evidence if that is about another definition of the promise."""
+    if fleet.definition == definition:
+        return fleet
+    kept = {name: replace(watch, breach=None, change=None) for name, watch in fleet.watches.items()}
+    return replace(fleet, watches=kept, definition=definition)
+
+
+def _begun(stretch: Stretch, fleet: Fleet) -> Fleet:
+    context, before = stretch.context, stretch.ends[0] - stretch.context.step - stretch.context.maturity
+    trailing = {
+        name: day
+        for name, day in stretch.snapshots.window(Window(before - DAY, before)).items()
+        if context.covers(name)
+    }
+    return begin_day(context.slo, fleet, trailing)
+
+
+def _light(watch: Watch) -> Watch:
+    return replace(watch, breach=None, change=None)
+
+
+def _shown(stretch: Stretch) -> list[dict[str, Shown]]:
+    """Return what each tick shows of each slice that has events in its pane."""
+    out: list[dict[str, Shown]] = [{} for _ in stretch.ends]
+    for name, panes in _panes(stretch):
+        for place, pane in enumerate(panes):
+            if pane.events and not _exclusion(stretch, name, pane, stretch.pane(stretch.ends[place])):
+                out[place][name] = _one(stretch.context, name, pane)
+    return out
+
+
+def _one(context: Context, name: str, pane: Snapshot) -> Shown:
+    return Shown.of(context.slo, pane, own_limit(context.slo, name, context.model_of(name, pane)))
+
+
+def _exclusion(stretch: Stretch, name: str, shown: Snapshot, window: Window) -> Exclusion | None:
+    context = stretch.context
+    model = context.model_of(name, shown)
+    return exclusion_of(context.exclusions, window, slo=context.slo.name, slice_name=name, model=model)
+
+
+def _panes(stretch: Stretch) -> Iterator[tuple[str, list[Snapshot]]]:
+    """Yield each slice with the panes of the ticks, one by one."""
+    spans = [stretch.pane(end) for end in stretch.ends]
+    if _reads_windows(stretch):
+        found = [stretch.snapshots.window(span) for span in spans]
+        for name in sorted({name for one in found for name in one if stretch.context.covers(name)}):
+            yield name, [one.get(name, Snapshot()) for one in found]
+        return
+    whole = replace(stretch.snapshots, span=Window(spans[0].start, spans[-1].end))
+    for name, series in whole.series():
+        if stretch.context.covers(name):
+            yield name, [_cut(series, span) for span in spans]
+
+
+def _reads_windows(stretch: Stretch) -> bool:
+    return len(stretch.ends) <= FEW_ENDS or stretch.snapshots.width_us(stretch.snapshots.span) > PANE_US
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one slice shows at a tick: what matured, the matured window, and whether it has had a row within a day."""
+
+    pane: Snapshot
+    window: Snapshot
+    is_awake: bool
+
+
+def _parts(stretch: Stretch) -> Iterator[tuple[str, Iterator[Part]]]:
+    """Yield each slice that has rows, with its part at each tick."""
+    context, snapshots = stretch.context, stretch.snapshots
+    if _reads_windows(stretch):
+        yield from _read_parts(stretch)
+        return
+    for name, series in snapshots.series():
+        if context.covers(name):
+            yield name, _cut_parts(stretch, series)
+
+
+def _cut_parts(stretch: Stretch, series: SnapshotSeries) -> Iterator[Part]:
+    for end in stretch.ends:
+        first, last = (series.panes.at(micros(edge)) for edge in (end - DAY, end))
+        is_awake = bool(series.rows[first:last].any())
+        yield Part(_cut(series, stretch.pane(end)), _cut(series, stretch.window(end)), is_awake)
+
+
+def _read_parts(stretch: Stretch) -> Iterator[tuple[str, Iterator[Part]]]:
+    snapshots = stretch.snapshots
+    found = [
+        (snapshots.window(stretch.pane(end)), snapshots.window(stretch.window(end)), _seen(stretch, end))
+        for end in stretch.ends
+    ]
+    names = {name for panes, windows, awake in found for name in (*panes, *windows, *awake)}
+    for name in sorted(filter(stretch.context.covers, names)):
+        yield (
+            name,
+            iter([Part(p.get(name, Snapshot()), w.get(name, Snapshot()), name in awake) for p, w, awake in found]),
+        )
+
+
+def _seen(stretch: Stretch, end: datetime) -> set[str]:
+    return stretch.snapshots.seen(Window(end - DAY, end))
+
+
+def _cut(series: SnapshotSeries, window: Window) -> Snapshot:
+    return series.window(micros(window.start), micros(window.end))
+
+
+def _followed(
+    stretch: Stretch, name: str, record: Record, seen: Iterable[tuple[tuple[Look, Watch | None], Part]]
+) -> tuple[Record, list[Measurement]]:
+    """Return the record of a slice after the stretch, and its measurements."""
+    rows = list[Measurement]()
+    for end, ((look, watch), part) in zip(stretch.ends, seen, strict=True):
+        record, found = follow(
+            stretch.context.slo, record, Seen(end, watch, look, part.window, part.pane, stretch.window(end).length)
+        )
+        if part.is_awake:
+            rows.append(_measurement(stretch, _Tick(name, end, look), part, found))
+    return record, rows
+
+
+def _intervals(stretch: Stretch, name: str, parts: Iterable[Part], slices: int) -> list[Measurement]:
+    """Return the measurements of a slice by an SLO whose estimates speak for themselves."""
+    context = stretch.context
+    return [
+        context.measured(name, Window(stretch.window(end).start, end), part.window, slices=slices)
+        for end, part in zip(stretch.ends, parts, strict=True)
+        if part.is_awake
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    slice: str
+    end: datetime
+    look: Look
+
+
+def _measurement(stretch: Stretch, at: _Tick, part: Part, found: Finding) -> Measurement:
+    context, shown = stretch.context, _displayed(stretch.context.slo, found)
+    window = Window(min(found.begins or at.end, at.end - context.step), at.end)
+    kept_out = _exclusion(stretch, at.slice, part.window, window)
+    judged = excluded(kept_out, Limits(None)) if kept_out else Judgement(found.verdict, found.reason)
+    row = Measurement(
+        slo=context.slo.name,
+        slice=at.slice,
+        model=context.model_of(at.slice, part.window),
+        window_start=window.start,
+        window_end=at.end,
+        value=shown.value,
+        threshold=shown.limit,
+        warn_threshold=context.slo.objective.warn if isinstance(context.slo.trial, Rate) else None,
+        low=shown.low,
+        high=shown.high,
+        events=shown.events,
+        labeled=found.basis.labeled,
+        verdict=judged.verdict,
+        reason=judged.reason,
+        mode=context.slo.mode,
+        debiased=shown.debiased,
+        bins=found.reading.bins if found.reading else None,
+        e_value=at.look.e_value,
+        evidence=at.look.evidence,
+        detectable=found.detectable,
+        needed=found.needed,
+    )
+    return recorded(row, context.provenance_at(at.end))
+
+
+@dataclass(frozen=True, slots=True)
+class _Displayed:
+    value: float | None
+    low: float | None
+    high: float | None
+    debiased: float | None
+    events: int
+    limit: Bound
+
+
+def _displayed(slo: SLO, found: Finding) -> _Displayed:
+    """Return the numbers of the window in the unit of the SLO, where the evidence is about a rate behind its value."""
+    if isinstance(slo.trial, Rate) and slo.trial.limit is not None:
+        estimate = slo.sli(Evidence(found.basis))
+        return _Displayed(
+            estimate.value, estimate.low, estimate.high, estimate.value, estimate.events, slo.objective.limit
+        )
+    reading = found.reading
+    if reading is None:
+        return _Displayed(None, None, None, None, 0, found.limit)
+    return _Displayed(reading.value, reading.low, reading.high, reading.debiased, reading.events, found.limit)
