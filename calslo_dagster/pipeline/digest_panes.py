@@ -36,12 +36,12 @@ class DigestedPanes:
         return sha256("\n".join(panes[first:last]).encode()).hexdigest()
 
 
-def digest_panes(snapshots: Snapshots) -> DigestedPanes:
-    """Return the digests of all panes of the snapshots, late labels included."""
+def digest_panes(snapshots: Snapshots, *, with_labels: bool = True) -> DigestedPanes:
+    """Return the digests of all panes of the snapshots; late labels included, unless nobody looks at them."""
     facts: dict[int, list[int]] = {}
     slices: dict[int, list[int]] = {}
     for partial in snapshots.listed:
-        if not partial.path:
+        if not partial.path or (partial.kind is Kind.LABEL and not with_labels):
             continue
         for pane in pane_digests(snapshots.connection, snapshots.project.partials / partial.path):
             facts.setdefault(pane.start_us, []).append(pane.facts)

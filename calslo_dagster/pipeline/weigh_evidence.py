@@ -129,7 +129,8 @@ def _chain(context: Context, connection: DuckDBPyConnection, course: Course, unt
     if not ends:
         return Chain(links, inputs)
     reach = context.maturity + max(DAY, context.slo.window)
-    panes = digest_panes(snapshots_over(context.project, connection, Window(start - reach, until)))
+    snapshots = snapshots_over(context.project, connection, Window(start - reach, until))
+    panes = digest_panes(snapshots, with_labels="label" in context.slo.needs)
     link = course.digest or panes.facts_of(Window(start - reach, start - context.maturity))
     for end in ends:
         pane = Window(end - context.maturity - context.step, end - context.maturity)

@@ -101,7 +101,7 @@ def _after(slo: SLO, record: Record, seen: Seen, limit: float) -> Record:
     """Return the record with what matured since the last breach alarm, and with the alarms of the tick."""
     latch, since, alarmed_at = record.latch, record.since, record.alarmed_at
     if since is not None and seen.pane.events:
-        since = since + seen.pane
+        since = since + (seen.pane.without_labels() if isinstance(slo.trial, Rate) else seen.pane)
         latch = latch.cleared(seen.at, _reading(slo, since, seen.look.dispersion), limit)
     if since is not None and latch.breached_since is None and alarmed_at and seen.at - alarmed_at >= seen.window_length:
         since, alarmed_at = None, None

@@ -30,6 +30,8 @@ LEAST_SHARE: Final = 0.1
 LEAST_LABELS: Final = 0.5
 # A slice that has been silent for longer begins anew.
 FORGOTTEN_AFTER: Final = timedelta(days=35)
+# An epoch begins with this share of an alarm's evidence, which is also how often it begins with a false one.
+HEAD_START: Final = 1 / 864
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Stream = Detector | RateDetector
@@ -105,10 +107,11 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a tick goes by: the SLO, and the distance of two ticks."""
+    """What a tick goes by: the SLO, the distance of two ticks, and how many slices share the false alarms."""
 
     slo: SLO
     step: timedelta
+    slices: int = 1
 
     def breach_threshold(self, slices: int) -> float:
         """Return what the statistic of a breach detector must reach."""
@@ -117,6 +120,12 @@ class Rules:
     def change_threshold(self, slices: int) -> float:
         """Return what the statistic of a change detector must reach."""
         return AlarmBudget(self.slo.alarms.warnings).threshold(slices, self.step)
+
+    @property
+    def head_starts(self) -> tuple[int, int]:
+        """What the breach and the change detector of a new epoch begin with."""
+        breach, change = self.breach_threshold(self.slices), self.change_threshold(self.slices)
+        return round(HEAD_START * breach), round(HEAD_START * change)
 
     def rate_limit(self, shown: Shown) -> float:
         """Return the largest rate that keeps the promise."""
@@ -161,6 +170,7 @@ def tick(rules: Rules, fleet: Fleet, at: datetime, shown: Mapping[str, Shown]) -
     Detectors that fire begin again, so that each alarm rests on evidence of its own.
     """
     kept = {name: watch for name, watch in fleet.watches.items() if at - watch.seen <= FORGOTTEN_AFTER}
+    rules = replace(rules, slices=fleet.slices)
     stepped = {name: _stepped(rules, kept.get(name), at, one) for name, one in shown.items()}
     breached = _fired([w.breach for w in stepped.values()], rules.breach_threshold(fleet.slices))
     changed = _fired([w.change for w in stepped.values()], rules.change_threshold(fleet.slices))
@@ -208,7 +218,7 @@ def _after_alarms(watch: Watch, *, is_breach: bool, is_change: bool) -> Watch:
 def _stepped(rules: Rules, watch: Watch | None, at: datetime, shown: Shown) -> Watch:
     epoch = _epoch(watch.epoch if watch else "", shown.versions)
     if watch is None or epoch != watch.epoch or watch.breach is None:
-        watch = _fresh(rules.slo, shown, epoch, watch or Watch(at))
+        watch = _fresh(rules, shown, epoch, watch or Watch(at))
     watch, minutes = replace(watch, seen=at, limit=shown.limit), (at - _EPOCH) / timedelta(minutes=1)
     if shown.counts is not None:
         return _of_counts(rules, watch, shown, minutes)
@@ -217,16 +227,21 @@ def _stepped(rules: Rules, watch: Watch | None, at: datetime, shown: Shown) -> W
     return watch
 
 
-def _fresh(slo: SLO, shown: Shown, epoch: str, before: Watch) -> Watch:
+def _fresh(rules: Rules, shown: Shown, epoch: str, before: Watch) -> Watch:
     """Return a watch without evidence; the scores of the day before still are what they were."""
+    slo, (breach_start, change_start) = rules.slo, rules.head_starts
     fresh = replace(before, epoch=epoch, noise=Noise())
     if isinstance(slo.trial, Calibration):
-        breach, change = Detector.fresh(Kind.BREACH, epoch), Detector.fresh(Kind.CHANGE, epoch)
+        breach = Detector.fresh(Kind.BREACH, epoch, head_start=breach_start)
+        change = Detector.fresh(Kind.CHANGE, epoch, head_start=change_start)
         baseline = before.baseline or _baseline(slo, Snapshot(), shown.limit)
         return replace(fresh, breach=breach, change=change, baseline=baseline)
     if isinstance(slo.trial, Rate):
-        warns = RateDetector.fresh(epoch) if isinstance(slo.objective.warn, float) else None
-        return replace(fresh, breach=RateDetector.fresh(epoch), change=warns)
+        warns = isinstance(slo.objective.warn, float)
+        breach_rate = RateDetector.fresh(epoch, head_start=breach_start)
+        return replace(
+            fresh, breach=breach_rate, change=RateDetector.fresh(epoch, head_start=change_start) if warns else None
+        )
     return fresh
 
 

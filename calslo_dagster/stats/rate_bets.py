@@ -23,9 +23,9 @@ class RateDetector:
     mixture: Mixture
 
     @classmethod
-    def fresh(cls, epoch: str) -> Self:
+    def fresh(cls, epoch: str, *, head_start: int = HEAD_START) -> Self:
         """Return a detector that has seen nothing."""
-        return cls(epoch, fresh_rate())
+        return cls(epoch, Mixture.empty(len(ODDS), head_start=head_start))
 
     def step(self, hits: int, trials: int, *, limit: float, at: float, dispersion: float = 1.0) -> Self:
         """Return the state after a batch, see `rate_step`."""

@@ -68,9 +68,9 @@ class Detector:
     learned: Learned
 
     @classmethod
-    def fresh(cls, kind: Kind, epoch: str) -> Self:
+    def fresh(cls, kind: Kind, epoch: str, *, head_start: int = HEAD_START) -> Self:
         """Return a detector that has seen nothing."""
-        return cls(kind, epoch, Mixture.empty(len(family(kind).names), head_start=HEAD_START), Learned.nothing())
+        return cls(kind, epoch, Mixture.empty(len(family(kind).names), head_start=head_start), Learned.nothing())
 
     def step(self, batch: Batch, baseline: Baseline, *, at: float, epoch: str = "", dispersion: float = 1.0) -> Self:
         """Return the state after a batch; the same state for a batch without events.

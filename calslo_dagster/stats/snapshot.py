@@ -41,6 +41,7 @@ TOTAL_SUMS: Final = (
     *BAD_REASONS,
     *("duplicates", "conflicts"),
 )
+_OF_LABELS: Final = frozenset(TOTAL_SUMS[4:16]) | {"bad_label", "conflicts"}
 COUNTS: Final = frozenset(
     {"n", "n_lab", "n_clamp_known", "n_clamped", "n_alpha", "n_latency", "n_slow", "bad_latency"}
     | {*BAD_REASONS, "duplicates", "conflicts"}
@@ -129,6 +130,13 @@ class Snapshot:
     def bad_scores(self) -> int:
         """Rows whose score is null, NaN, infinite or outside [0, 1]."""
         return sum(self.count(reason) for reason in BAD_SCORE_REASONS)
+
+    def without_labels(self) -> Self:
+        """Return what is known of the events whatever their labels are: totals, latency, masks and versions; no cells."""
+        known = np.array([name not in _OF_LABELS for name in TOTAL_SUMS])
+        return type(self)(
+            np.where(known, self.totals, 0), latency=self.latency, masks=self.masks, versions=self.versions
+        )
 
     def above(self, score: float) -> Self:
         """Return the part of the snapshot with scores at or above `score`; exact for multiples of 1/60 below 1.
