@@ -6,7 +6,7 @@ before it: days in one go, minute by minute, after a crash or after late labels,
 """
 
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -60,22 +60,29 @@ def weigh_evidence(
     Whatever follows them is measured again, too. Yields, part by part, what the ends that were due rest on, and rows.
     """
     span = Window(day_span(min(days)).start, min(day_span(max(days)).end, open_end(context.now, context.step)))
-    base = _course(context, until=span.start)
-    chain = _chain(context, connection, base, span.end)
+    base, known = _course(context, until=span.start), max(span.end, _last_known(context) or span.end)
+    chain = _chain(context, connection, base, known)
     start = _first_due(context, chain, span, recompute=recompute)
     if start is None:
         return
-    later = _next_checkpoint(context, span.end)
     nearer = _course(context, until=start - context.step)
     if nearer.end is not None and chain.links.get(nearer.end) == nearer.digest:
         base = nearer
-    course = yield from _advanced(context, connection, base, Window(start - context.step, span.end))
-    known = _last_known(context)
-    if later is None or known is None or known <= span.end:
-        return
-    chain = _chain(context, connection, course, known)
-    if chain.links.get(later.window_end) != later.digest:
-        yield from _advanced(context, connection, course, Window(span.end, known))
+    # What follows is right already if it rests on the same, and then its checkpoints are.
+    until = span.end if _holds_after(context, chain, span.end) else known
+    yield from _advanced(context, connection, base, Window(start - context.step, until))
+
+
+def _holds_after(context: Context, chain: Chain, end: datetime) -> bool:
+    """Whether the evidence after a window end was taken from what is there now."""
+    slo = context.slo.name
+    with context.project.store.read() as session:
+        later = next((one for one in detector_states.ends(session, slo) if one > end), None)
+        if later is not None:
+            checkpoint = detector_states.last(session, slo, until=later)
+            return checkpoint is not None and chain.links.get(later) == checkpoint.digest
+        stored = evaluations.between(session, slo, start=end, end=max(chain.inputs, default=end))
+    return all(chain.inputs.get(one) == digest for one, digest in stored.items())
 
 
 def evidence_over(context: Context, connection: DuckDBPyConnection, span: Window) -> Iterator[Measurement]:
@@ -99,19 +106,16 @@ def _first_due(context: Context, chain: Chain, span: Window, *, recompute: bool)
     return next((end for end in due if recompute or stored.get(end) != chain.inputs[end]), None)
 
 
-def _advanced(
-    context: Context, connection: DuckDBPyConnection, course: Course, due: Window
-) -> Generator[Weighed, None, Course]:
-    """Go on from the course to the end of what is due, storing it part by part; return the evidence then."""
+def _advanced(context: Context, connection: DuckDBPyConnection, course: Course, due: Window) -> Iterator[Weighed]:
+    """Go on from the course to the end of what is due, storing it part by part."""
     chain = _chain(context, connection, course, due.end)
     for ends in _parts(context, chain.links, course.fleet.slices):
         course, rows = advance_watches(Stretch.over(context, connection, ends), course)
         course = replace(course, digest=chain.links[ends[-1]])
         inputs = {end: chain.inputs[end] for end in ends if end > due.start}
         taken = [row for row in rows if row.window_end > due.start]
-        _store(context, course, inputs, taken, before=ends[0] - context.step)
+        _store(context, course, inputs, taken, span=Window(ends[0] - context.step, due.end))
         yield inputs, taken
-    return course
 
 
 def _parts(context: Context, ends: Iterable[datetime], slices: int = 1) -> Iterator[list[datetime]]:
@@ -174,25 +178,22 @@ def _course(context: Context, *, until: datetime) -> Course:
     return Course(found.window_end, fleet, {name: record for name, (_, record) in states.items()}, found.digest)
 
 
-def _next_checkpoint(context: Context, after: datetime) -> Checkpoint | None:
-    with context.project.store.read() as session:
-        later = next((end for end in detector_states.ends(session, context.slo.name) if end > after), None)
-        return detector_states.last(session, context.slo.name, until=later) if later else None
-
-
 def _last_known(context: Context) -> datetime | None:
     with context.project.store.read() as session:
         return evaluations.last_end(session, context.slo.name, until=open_end(context.now, context.step))
 
 
 def _store(
-    context: Context, course: Course, inputs: Mapping[datetime, str], rows: Sequence[Measurement], *, before: datetime
+    context: Context, course: Course, inputs: Mapping[datetime, str], rows: Sequence[Measurement], *, span: Window
 ) -> None:
-    """Store the measurements, and the evidence if its last end is final; what followed rests on it and is forgotten."""
+    """Store the measurements, and the evidence if its last end is final.
+
+    The checkpoints in the span rest on it and are forgotten, so that a run that is killed leaves none that is wrong.
+    """
     slo, end = context.slo.name, course.end
     with context.project.store.write() as session:
         store_measurements(session, context, inputs, rows)
-        detector_states.forget_after(session, slo, before)
+        detector_states.forget_between(session, slo, start=span.start, end=span.end)
         if end is None or not is_final(end, context.watermark):
             return
         detector_states.put(session, _checkpoint(context, course, end))

@@ -132,7 +132,7 @@ class Snapshot:
         return sum(self.count(reason) for reason in BAD_SCORE_REASONS)
 
     def without_labels(self) -> Self:
-        """Return what is known of the events whatever their labels are: totals, latency, masks and versions; no cells."""
+        """Return what is known of events whatever their labels: totals, latency, masks and versions, no cells."""
         known = np.array([name not in _OF_LABELS for name in TOTAL_SUMS])
         return type(self)(
             np.where(known, self.totals, 0), latency=self.latency, masks=self.masks, versions=self.versions

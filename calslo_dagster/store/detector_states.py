@@ -65,7 +65,8 @@ def forget(session: Session, slo: str, found: Iterable[datetime]) -> None:
         session.execute(sa.delete(detector_states).where(table.slo == slo, table.window_end == end))
 
 
-def forget_after(session: Session, slo: str, end: datetime) -> None:
-    """Remove the SLO's checkpoints after this window end, because they rest on something that has changed."""
+def forget_between(session: Session, slo: str, *, start: datetime, end: datetime) -> None:
+    """Remove the SLO's checkpoints at window ends in (start, end]."""
     table = detector_states.c
-    session.execute(sa.delete(detector_states).where(table.slo == slo, table.window_end > end))
+    outdated = (table.slo == slo, table.window_end > start, table.window_end <= end)
+    session.execute(sa.delete(detector_states).where(*outdated))
