@@ -15,7 +15,14 @@ from calslo_dagster.reporting.availability import AvailabilityRow, availability_
 from calslo_dagster.reporting.breaches import breach_rows, breaches_markdown
 from calslo_dagster.reporting.distances import distances_markdown
 from calslo_dagster.reporting.drift import drift_attribution_markdown, drift_markdown, drift_story, judged_rows
-from calslo_dagster.reporting.tables import bins_markdown, markdown, measurements_markdown, sparkline, worst_first
+from calslo_dagster.reporting.tables import (
+    bins_markdown,
+    bullets,
+    markdown,
+    measurements_markdown,
+    sparkline,
+    worst_first,
+)
 from calslo_dagster.slo.health import HealthReport
 from calslo_dagster.slo.limits import promise
 from calslo_dagster.slo.model import EVERYTHING, SLO, Measurement, Verdict
@@ -95,7 +102,7 @@ def of_drift(report: DriftReport) -> Metadata:
         "dagster/row_count": report.stored,
         "week_end": report.week_end.isoformat(),
         **counts,
-        "what_moved": dg.MetadataValue.md("\n".join(f"- {line}" for line in story)),
+        "what_moved": dg.MetadataValue.md(bullets(story)),
         "worst_first": dg.MetadataValue.md(drift_markdown(judged_rows(report.rows), MOST_ROWS)),
         "why": dg.MetadataValue.md(drift_attribution_markdown(report.attributed[:MOST_ROWS])),
         "scores_moved": dg.MetadataValue.md(distances_markdown(report.distances, MOST_ROWS)),

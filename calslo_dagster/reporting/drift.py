@@ -16,6 +16,7 @@ from calslo_dagster.stats.changes import RULES
 _ORDER: Final = (Verdict.BREACHED, Verdict.WARNING, Verdict.UNKNOWN, Verdict.MEETING)
 # An effect below this share of all of them is left to the table.
 _WORTH_NAMING: Final = 0.1
+_MOST_BREACHES: Final = 5
 # Whose interval says whether chance alone moves what is attributed.
 _JUDGE_OF: Final = {Metric.BRIER: "brier", Metric.BIAS: "bias", Metric.ECE: "centred_ece"}
 _NAMES: Final = {Metric.BRIER: "Brier score", Metric.BIAS: "bias", Metric.ECE: "ECE of ten equal-width bins"}
@@ -46,7 +47,7 @@ class DriftRow:
 
 
 def drift_rows(week: datetime, found: Mapping[str, Iterable[JudgedChange]]) -> list[DriftRow]:
-    """Return the rows worst first: by verdict, what is more than chance first, by size, unmeasured ones last."""
+    """Return the rows worst first: by verdict, then by the size of the change, unmeasured ones last."""
     rows = [DriftRow(week, name, judged) for name, changes in found.items() for judged in changes]
     return sorted(rows, key=_rank)
 
@@ -65,12 +66,14 @@ def drift_markdown(rows: Sequence[DriftRow], limit: int = 50) -> str:
 
 
 def drift_story(rows: Sequence[DriftRow], attributed: Iterable[Attributed]) -> list[str]:
-    """Return in sentences how many changes there are of each verdict, and what moved all traffic and why."""
+    """Return in sentences how many changes have each verdict, what moved all traffic and why, and what is breached."""
     own = judged_rows(rows)
     counts = {verdict: sum(row.judged.verdict is verdict for row in own) for verdict in _ORDER}
     total = ", ".join(f"{count:,} {verdict}" for verdict, count in counts.items())
     told = [f"Of {len(own):,} changes: {total}."] if own else ["No slice has events in either week."]
-    return told + [_sentence(one, rows) for one in attributed if one.slice == EVERYTHING]
+    told += [_sentence(one, rows) for one in attributed if one.slice == EVERYTHING]
+    breached = [row for row in own if row.judged.verdict is Verdict.BREACHED]
+    return told + [f"{row.slice}: {LABELS[row.metric]} {row.judged.reason}." for row in breached[:_MOST_BREACHES]]
 
 
 def drift_attribution_markdown(attributed: Iterable[Attributed]) -> str:
@@ -79,10 +82,10 @@ def drift_attribution_markdown(attributed: Iterable[Attributed]) -> str:
     return markdown(header, [_attributed_cells(one) for one in attributed])
 
 
-def _rank(row: DriftRow) -> tuple[int, bool, float, str, str]:
+def _rank(row: DriftRow) -> tuple[int, float, str, str]:
     value = row.judged.delta.change.value
     place = _ORDER.index(row.judged.verdict) if value is not None else len(_ORDER)
-    return place, row.judged.events_needed is not None, -abs(value or 0.0), row.slice, row.metric
+    return place, -abs(value or 0.0), row.slice, row.metric
 
 
 def _cells(row: DriftRow) -> tuple[str, ...]:

@@ -51,8 +51,8 @@ class JudgedChange:
     """The change of one metric with its verdict.
 
     limit: None where nothing judges the metric; p_value: of the hypothesis that the change is within the limit;
-    q_value: the same among the slices of its view; events_needed: how many events the smaller week would need to
-    decide, where the interval holds 0 and reaches beyond the limit.
+    q_value: the same among the slices of its view; events_needed: how many events the smaller week would need for
+    another verdict than unknown, given for unknown only.
     """
 
     delta: Delta
@@ -63,21 +63,21 @@ class JudgedChange:
     q_value: float | None = None
     events_needed: int | None = None
 
-    @property
-    def is_decided(self) -> bool:
-        """Whether more than chance is behind the verdict: a warning by the bare change alone is not decided."""
-        return self.verdict is not Verdict.UNKNOWN and self.events_needed is None
-
 
 def judge_change(delta: Delta, limit: float, *, level: float = LEVEL) -> JudgedChange:
-    """Return the verdict that the interval of the change, at `level`, supports by the rule of its metric."""
+    """Return the verdict that the interval of the change, at `level`, supports by the rule of its metric.
+
+    That of `judgement`, except that a change beyond the limit whose interval holds 0 is unknown: the interval is then
+    wider than the limit, so noise alone makes such changes, and the slope of most weeks would be a warning.
+    """
     change, rises_only = delta.change, RULES[delta.metric].rises_only
     if 0 < change.events < FEWEST_EVENTS:
         few = f"{change.events} events in the smaller week; fewer than {FEWEST_EVENTS} say nothing of a change"
         return JudgedChange(delta, Verdict.UNKNOWN, few, limit, events_needed=FEWEST_EVENTS)
     verdict = Verdict(judgement(change, limit, rises_only=rises_only))
-    is_open = verdict in (Verdict.UNKNOWN, Verdict.WARNING) and (change.low or 0.0) <= 0.0 <= (change.high or 0.0)
-    needed = events_to_decide(change, limit) if is_open else None
+    if verdict is Verdict.WARNING and (change.low or 0.0) <= 0.0 <= (change.high or 0.0):
+        verdict = Verdict.UNKNOWN
+    needed = events_to_decide(change, limit) if verdict is Verdict.UNKNOWN else None
     p_value = breach_p_value(change, limit, rises_only=rises_only, level=level)
     return JudgedChange(delta, verdict, _told(change, verdict, limit, needed), limit, p_value, events_needed=needed)
 
@@ -172,8 +172,6 @@ def _told(change: Estimate, verdict: Verdict, limit: float, needed: int | None) 
             rest = f"beyond {bound} for certain"
         case Verdict.MEETING:
             rest = f"within {bound} for certain" if change.value >= -limit else "for the better"
-        case Verdict.WARNING if needed is not None:
-            rest = f"beyond {bound} as measured, yet chance alone may do that: about {about(needed)} a week would tell"
         case Verdict.WARNING if abs(change.value) > limit:
             rest = f"beyond {bound} as measured, yet not for certain"
         case Verdict.WARNING:

@@ -34,7 +34,7 @@ def cause(metric: Metric, effects: Effects, *parts: Part) -> Attributed:
     return Attributed("*", metric, 0.1 + effects.total, 0.1, effects, parts)
 
 
-def test_breaches_come_first_then_warnings_that_are_more_than_chance_and_what_is_unmeasured_last() -> None:
+def test_breaches_come_first_then_warnings_and_what_is_unmeasured_last() -> None:
     found = rows(
         a=[delta("bias", 0.005, 0.001), delta("slope", 0.3, 0.4)],
         b=[delta("bias", 0.04), delta("slope", None)],
@@ -46,7 +46,7 @@ def test_breaches_come_first_then_warnings_that_are_more_than_chance_and_what_is
         ("intent=c", "bias", "breached"),
         ("intent=b", "bias", "breached"),
         ("intent=c", "base_rate", "warning"),
-        ("intent=a", "slope", "warning"),
+        ("intent=a", "slope", "unknown"),
         ("intent=d", "bias", "unknown"),
         ("intent=a", "bias", "meeting"),
         ("intent=b", "slope", "unknown"),
@@ -57,7 +57,7 @@ def test_only_what_is_judged_itself_is_counted() -> None:
     found = rows(all=[delta("brier_excess", 0.04), delta("brier", 0.04), delta("brier_mix", 0.0)])
 
     assert [row.metric for row in judged_rows(found)] == ["brier_excess"]
-    assert drift_story(found, []) == ["Of 1 changes: 1 breached, 0 warning, 0 unknown, 0 meeting."]
+    assert drift_story(found, [])[0] == "Of 1 changes: 1 breached, 0 warning, 0 unknown, 0 meeting."
     assert drift_story([], []) == ["No slice has events in either week."]
 
 
@@ -99,6 +99,15 @@ def test_a_sentence_takes_back_what_chance_alone_does() -> None:
         "The bias fell by 0.0040, no more than chance does; about 23,000 events a week would tell: -0.0040 because the "
         "same slices got other scores.",
         "The ECE of ten equal-width bins did not move.",
+    ]
+
+
+def test_the_worst_breaches_are_named() -> None:
+    told = drift_story(rows(a=[delta("bias", 0.04)], b=[delta("bias", 0.05)], c=[delta("bias", 0.0)]), [])
+
+    assert told[1:] == [
+        "intent=b: bias changed by +0.05, beyond 0.01 for certain.",
+        "intent=a: bias changed by +0.04, beyond 0.01 for certain.",
     ]
 
 

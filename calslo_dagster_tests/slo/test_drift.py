@@ -24,7 +24,7 @@ def delta(change: float | None, error: float = 0.001, *, metric: str = "bias", e
         (-0.05, 0.01, Verdict.BREACHED, "changed by -0.05, beyond 0.01 for certain"),
         (0.012, 0.005, Verdict.WARNING, "changed by +0.012, beyond 0.01 as measured, yet not for certain"),
         (0.008, 0.003, Verdict.WARNING, "changed by +0.008, which is more than chance and may be beyond 0.01"),
-        (0.012, 0.01, Verdict.WARNING, "yet chance alone may do that: about 140,000 a week would tell"),
+        (0.012, 0.01, Verdict.UNKNOWN, "changed by +0.012, too few events to decide: about 140,000 a week would do"),
         (0.005, 0.001, Verdict.MEETING, "changed by +0.005, within 0.01 for certain"),
         (0.005, 0.01, Verdict.UNKNOWN, "changed by +0.005, too few events to decide: about 140,000 a week would do"),
         (None, 0.01, Verdict.UNKNOWN, "now: no labelled events"),
@@ -43,7 +43,7 @@ def test_a_verdict_says_what_the_interval_supports(
 def test_a_change_without_an_interval_is_undecided_for_want_of_one() -> None:
     found = judge_change(Delta("bias", Estimate(0.5), Estimate(0.4), Estimate(0.1, events=900)), LIMIT)
 
-    assert (found.verdict, found.events_needed, found.is_decided) == (Verdict.UNKNOWN, None, False)
+    assert (found.verdict, found.events_needed) == (Verdict.UNKNOWN, None)
     assert "nothing to say how much of it is chance" in found.reason
 
 
@@ -75,7 +75,7 @@ def test_a_breach_that_many_slices_explain_is_a_warning_that_says_so() -> None:
     assert near.p_value is not None
     assert near.q_value == pytest.approx(20 * near.p_value)
     assert "a breach if it were the only slice; among 40 slices chance does that too (q = 0.2" in near.reason
-    assert near.is_decided
+    assert near.events_needed is None
 
 
 def test_views_and_metrics_are_families_of_their_own() -> None:

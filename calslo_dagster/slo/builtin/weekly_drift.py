@@ -44,10 +44,9 @@ class Parameters:
 def measured(evidence: Evidence, parameters: Parameters) -> Estimate:
     """Return the size of the change that decides: of the worst verdict of all metrics, the largest beyond chance.
 
-    The verdict of a metric is what its interval supports, see `judgement`; `limits` turns it into limits on the size. A
-    metric whose interval holds 0 and reaches beyond the limit is named with the events that it needs: calling its noise
-    a breach would be as wrong as calling it met, and warning by the bare change would warn of the slope every week. The
-    interval is of the size, for all metrics at once.
+    The verdict of a metric is what its interval supports, see `judge_change`; `limits` turns it into limits on the
+    size. A metric whose interval holds 0 and reaches beyond the limit is named with the events that it needs: calling
+    its noise a breach would be as wrong as calling it met. The interval is of the size, for all metrics at once.
     """
     if evidence.baseline is None:
         return Estimate.missing("there is no week before this one to compare with")
@@ -56,7 +55,7 @@ def measured(evidence: Evidence, parameters: Parameters) -> Estimate:
     known = _judged(evidence, parameters)
     if not known:
         return Estimate.missing("no metric is known for both spans")
-    decided = [one for one in known if one.is_decided]
+    decided = [one for one in known if one.verdict is not Verdict.UNKNOWN]
     if not decided:
         events = min(evidence.current.labeled, evidence.baseline.labeled)
         few = f"{events:,} labelled events in the smaller week cannot show a change of {plain(parameters.limit)}"
@@ -77,20 +76,22 @@ def limits(evidence: Evidence, parameters: Parameters) -> Limits:
     """Return the limits on the size that give the verdict of the metric that decides.
 
     A breach is a change beyond the limit by more than chance explains, which is how far its interval reaches towards 0.
-    A warning begins at the limit, or at the size if that is smaller and yet more than chance.
+    A warning is one that chance does not explain, or beyond the limit, unless it is within the limit for certain.
     """
     if evidence.baseline is None or parameters.judge_noise:
         return Limits(fail=parameters.limit)
-    decided = [one for one in _judged(evidence, parameters) if one.is_decided]
+    decided = [one for one in _judged(evidence, parameters) if one.verdict is not Verdict.UNKNOWN]
     if not decided:
         return Limits(fail=parameters.limit)
     size, worst = _worst(decided)
-    fail = parameters.limit + size.value - size.near
-    # Rounding of the sum must not turn the verdict of a change whose interval ends at the limit.
-    if worst.verdict is Verdict.BREACHED:
-        return Limits(fail=min(fail, size.value))
-    above = max(fail, math.nextafter(size.value, math.inf))
-    return Limits(fail=above, warn=min(parameters.limit, size.value) if worst.verdict is Verdict.WARNING else None)
+    chance, room = size.value - size.near, max(0.0, size.far - size.value)
+    fail, warn = parameters.limit + chance, max(parameters.limit - room, min(parameters.limit, chance))
+    # Rounding of the sums must not turn the verdict of a change whose interval ends at the limit.
+    above = math.nextafter(size.value, math.inf)
+    return Limits(
+        fail=min(fail, size.value) if worst.verdict is Verdict.BREACHED else max(fail, above),
+        warn=max(warn, above) if worst.verdict is Verdict.MEETING else min(warn, size.value),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +149,7 @@ def _undecided(known: list[JudgedChange]) -> str:
     names = [
         LABELS[one.delta.metric] + (f" (needs about {about(one.events_needed)})" if one.events_needed else "")
         for one in known
-        if not one.is_decided
+        if one.verdict is Verdict.UNKNOWN
     ]
     return f"too few events to decide: {', '.join(names)}" if names else ""
 
@@ -162,8 +163,8 @@ def build(parameters: Parameters) -> SLO:
             "ECE, bias, Brier score, log loss, calibration slope, mean score, base rate and clamp rate each change by "
             "less than 0.01 from one ISO week to the next. ECE counts less what chance makes of it, Brier score and "
             "log loss less what the mix of scores makes of them, and these three only when they rise. A breach is "
-            "certain; a warning is more than chance, or beyond the limit as measured. A metric whose noise alone "
-            "could be such a change is left out and named with the events it needs."
+            "certain; a warning is more than chance. A metric whose noise alone could be such a change is left out and "
+            "named with the events it needs."
         ),
         sli=partial(measured, parameters=parameters),
         objective=Objective(below=parameters.limit, computed=partial(limits, parameters=parameters)),
