@@ -307,7 +307,14 @@ def tables(project: Project) -> dict[str, str]:
     with project.store.read() as session:
         return {
             t.name: table_digest(session, t)
-            for t in (schema.measurements, schema.breaches, schema.drift, schema.slo_days)
+            for t in (
+                schema.measurements,
+                schema.breaches,
+                schema.drift,
+                schema.drift_attributions,
+                schema.drift_distances,
+                schema.slo_days,
+            )
         }
 
 

@@ -103,7 +103,10 @@ def drift_report(weeks: Weeks) -> dg.AssetsDefinition:
         deps=[_on_snapshots()],
         owners=OWNERS,
         kinds={"python", "sql"},
-        description="Each metric of each slice, this ISO week against the one before, with its interval.",
+        description=(
+            "Each metric of each slice, this ISO week against the one before: interval, verdict, the causes of the "
+            "change, and how far the scores moved."
+        ),
     )
     def weekly_drift_report(context: dg.AssetExecutionContext, project: Project) -> dg.MaterializeResult:
         report = report_drift(project.open(), list(weeks_of(context)))

@@ -13,8 +13,16 @@ from calslo_dagster.pipeline.take_measurements import MeasurementReport
 from calslo_dagster.pipeline.track_breaches import BreachReport
 from calslo_dagster.reporting.availability import AvailabilityRow, availability_markdown
 from calslo_dagster.reporting.breaches import breach_rows, breaches_markdown
-from calslo_dagster.reporting.drift import drift_markdown, movers
-from calslo_dagster.reporting.tables import bins_markdown, markdown, measurements_markdown, sparkline, worst_first
+from calslo_dagster.reporting.distances import distances_markdown
+from calslo_dagster.reporting.drift import drift_attribution_markdown, drift_markdown, drift_story, judged_rows
+from calslo_dagster.reporting.tables import (
+    bins_markdown,
+    bullets,
+    markdown,
+    measurements_markdown,
+    sparkline,
+    worst_first,
+)
 from calslo_dagster.slo.health import HealthReport
 from calslo_dagster.slo.limits import promise
 from calslo_dagster.slo.model import EVERYTHING, SLO, Measurement, Verdict
@@ -26,6 +34,7 @@ MOST_ROWS: Final = 25
 # A table takes about 1.5 kB, and the minute job writes them each minute.
 MOST_TABLES: Final = 8
 WORST_TABLES: Final = 3
+DRIFT_VERDICTS: Final = (Verdict.BREACHED, Verdict.WARNING, Verdict.UNKNOWN, Verdict.MEETING)
 
 
 def of_definition(slo: SLO, dashboard_url: str | None) -> Metadata:
@@ -86,13 +95,17 @@ def of_measurements(
 
 
 def of_drift(report: DriftReport) -> Metadata:
-    """Return the largest movements of the week."""
-    moved = movers(report.rows)
+    """Return what moved and why, the changes worst first, their causes, and how far scores moved."""
+    story = drift_story(report.rows, report.attributed)
+    counts = {f"verdict_{verdict}": report.verdicts.get(verdict, 0) for verdict in DRIFT_VERDICTS}
     return {
         "dagster/row_count": report.stored,
         "week_end": report.week_end.isoformat(),
-        "moved": len(moved),
-        "largest_movements": dg.MetadataValue.md(drift_markdown(report.rows[:MOST_ROWS])),
+        **counts,
+        "what_moved": dg.MetadataValue.md(bullets(story)),
+        "worst_first": dg.MetadataValue.md(drift_markdown(judged_rows(report.rows), MOST_ROWS)),
+        "why": dg.MetadataValue.md(drift_attribution_markdown(report.attributed[:MOST_ROWS])),
+        "scores_moved": dg.MetadataValue.md(distances_markdown(report.distances, MOST_ROWS)),
     }
 
 

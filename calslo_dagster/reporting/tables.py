@@ -66,6 +66,11 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def bullets(lines: Iterable[str]) -> str:
+    """Return a Markdown list; lines are escaped as the cells of a table are."""
+    return "".join(f"- {_escaped(line)}\n" for line in lines)
+
+
 def place(slice_name: str, model: str) -> str:
     """Return the slice with its model, if one is known."""
     return slice_name if model in ("", EVERYTHING) else f"{slice_name} ({model})"

@@ -105,6 +105,11 @@ def plain(value: float) -> str:
     return f"{value:.{3 - math.floor(math.log10(size))}f}".rstrip("0").rstrip(".")
 
 
+def signed(value: float) -> str:
+    """Return a number as `plain` does, with its sign."""
+    return f"+{plain(value)}" if value > 0 else plain(value)
+
+
 def promise(operator: Operator, limit: Bound, unit: str) -> str:
     """Return the limit in words: `at most 0.0150`, `between 5 % and 10 %`."""
     if isinstance(limit, tuple):

@@ -100,6 +100,17 @@ def breach_p_value(change: Estimate, limit: float, *, rises_only: bool = False, 
     return tail if rises_only else min(1.0, tail + upper_tail((distance + limit) / error))
 
 
+def events_to_decide(change: Estimate, limit: float) -> int | None:
+    """Return how many events would keep `judgement` from `unknown` whatever the change is; None without an interval.
+
+    An interval of half-width h <= limit / 2 always decides: if it holds 0 it lies within 2 h of 0, so within the limit.
+    As h shrinks with 1 / sqrt(n), n (2 h / limit)^2 events do, n those of the change, both spans growing alike.
+    """
+    if change.low is None or change.high is None or change.events == 0:
+        return None
+    return math.ceil(change.events * ((change.high - change.low) / limit) ** 2)
+
+
 def _deviation(snapshot: Snapshot, bins: int) -> float:
     sums = Binned.equal_mass(snapshot, bins)
     return math.sqrt(float(sums.variance.sum())) / sums.total_weight

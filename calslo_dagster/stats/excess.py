@@ -1,15 +1,22 @@
-"""The Brier score in two parts: what calibrated scores would cost, and what miscalibration adds."""
+"""The Brier score and the log loss in two parts: what calibrated scores would cost, and what miscalibration adds."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calslo_dagster.stats.bins import DEFAULT_BINS, equal_mass_bins
 from calslo_dagster.stats.drift import change
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.intervals import LEVEL, around, effective_size, sample_mean
-from calslo_dagster.stats.scores import NO_LABELS, brier
+from calslo_dagster.stats.scores import NO_LABELS, brier, log_loss
 from calslo_dagster.stats.snapshot import Snapshot
+
+Floats = NDArray[np.float64]
+
+# As the log loss clips its scores.
+CLIP: Final = 2.0**-52
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +28,19 @@ class BrierParts:
     """
 
     brier: Estimate
+    sharpness: Estimate
+    excess: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class LossParts:
+    """log loss = sharpness + excess, in nats; each a weighted mean over labelled events, or a change of one.
+
+    sharpness: mean entropy of p, what the loss would be if the model were calibrated; excess: mean (p - y) logit p, 0
+    on average for a calibrated model whatever its scores.
+    """
+
+    log_loss: Estimate
     sharpness: Estimate
     excess: Estimate
 
@@ -61,6 +81,53 @@ def brier_change(current: Snapshot, baseline: Snapshot, *, level: float = LEVEL)
         change(now.sharpness, before.sharpness, level=level),
         change(now.excess, before.excess, level=level),
     )
+
+
+def log_loss_parts(snapshot: Snapshot, *, level: float = LEVEL) -> LossParts:
+    """Return the parts of the log loss by -y ln p - (1 - y) ln(1 - p) = H(p) + (p - y) logit p, H the entropy.
+
+    H is taken per fine cell from mean and variance of its scores, H(m) - v / (2 m (1 - m)). The standard error of the
+    excess is sqrt(sum w^2 u logit(m)^2) / W with u, in each of 15 equal-mass bins, the larger of (y - p)^2 as observed
+    and p (1 - p). None of it for a part of the range of scores.
+    """
+    whole = log_loss(snapshot, level=level)
+    if whole.value is None:
+        missing = Estimate.missing(whole.reason, whole.events)
+        return LossParts(whole, missing, missing)
+    w, w2, score, square = (snapshot.cell(name) for name in ("w_lab", "w2_lab", "ws_lab", "wss_lab"))
+    safe, total = np.where(w > 0, w, 1.0), float(w.sum())
+    mean = np.clip(score / safe, CLIP, 1 - CLIP)
+    spread = np.maximum(square / safe - mean * mean, 0.0)
+    entropy = -mean * np.log(mean) - (1 - mean) * np.log1p(-mean)
+    entropy = np.maximum(entropy - spread / (2 * mean * (1 - mean)), 0.0)
+    sharpness = float((w * entropy).sum()) / total
+    size = effective_size(total, float(w2.sum()))
+    error = _loss_error(snapshot, slopes=(np.log(mean) - np.log1p(-mean)) ** 2 * w2 / safe)
+    return LossParts(
+        whole,
+        sample_mean(sharpness, float((w * entropy**2).sum()) / total, size, events=whole.events, level=level),
+        around(whole.value - sharpness, error, events=whole.events, level=level),
+    )
+
+
+def log_loss_change(current: Snapshot, baseline: Snapshot, *, level: float = LEVEL) -> LossParts:
+    """Return the change of the log loss and of both its parts, which sum to it, each with its own interval."""
+    now, before = log_loss_parts(current, level=level), log_loss_parts(baseline, level=level)
+    return LossParts(
+        change(now.log_loss, before.log_loss, level=level),
+        change(now.sharpness, before.sharpness, level=level),
+        change(now.excess, before.excess, level=level),
+    )
+
+
+def _loss_error(snapshot: Snapshot, *, slopes: Floats) -> float:
+    """Return the standard error of the excess of the log loss; `slopes` is w^2 logit(m)^2 / w of each cell."""
+    names = ("w_lab", "ws_lab", "wss_lab", "wy_lab", "wsy_lab")
+    w, score, square, label, both = (snapshot.cell(name) for name in names)
+    placed = equal_mass_bins(snapshot.cell_fixed("w_lab"), DEFAULT_BINS)
+    observed, claimed = np.maximum(label - 2 * both + square, 0.0), np.maximum(score - square, 0.0)
+    seen, model = (np.bincount(placed, slopes * x, DEFAULT_BINS) for x in (observed, claimed))
+    return float(np.sqrt(np.maximum(seen, model).sum())) / float(w.sum())
 
 
 def _excess_error(snapshot: Snapshot) -> float:

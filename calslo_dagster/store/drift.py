@@ -16,7 +16,9 @@ from calslo_dagster.store.schema import drift
 class DriftRow:
     """How one metric of one slice changed in the week that ended at `week_end`, against the week before.
 
-    se, low, high: standard error and interval of `delta`, which is current minus previous.
+    se, low, high: standard error and interval of `delta`, which is current minus previous; p_value: of a change within
+    the limit, q_value: the same among the slices of its view; events_needed: how many events would decide what is
+    unknown.
     """
 
     week_end: datetime
@@ -33,6 +35,9 @@ class DriftRow:
     limit: float | None
     verdict: Verdict
     reason: str
+    p_value: float | None = None
+    q_value: float | None = None
+    events_needed: int | None = None
 
 
 def replace(session: Session, week_end: datetime, found: Iterable[DriftRow]) -> None:
@@ -58,6 +63,11 @@ def history(session: Session, *, since: datetime, slice_name: str | None = None)
 def last_week(session: Session) -> datetime | None:
     """Return the end of the last week with a drift report, None if there is none."""
     return session.scalar(sa.select(drift.c.week_end).order_by(drift.c.week_end.desc()).limit(1))
+
+
+def prune(session: Session, before: datetime) -> int:
+    """Delete the drift of weeks that ended earlier; return how many rows that were."""
+    return session.connection().execute(sa.delete(drift).where(drift.c.week_end < before)).rowcount
 
 
 def _loaded(session: Session, wanted: sa.Select[tuple[object, ...]]) -> tuple[DriftRow, ...]:

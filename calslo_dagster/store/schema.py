@@ -111,6 +111,25 @@ drift: Final = sa.Table(
     *required(events_current=INT, events_previous=INT),
     *optional(limit=FLOAT),
     *required(verdict=WORD, reason=TEXT),
+    *optional(p_value=FLOAT, q_value=FLOAT, events_needed=INT),
+)
+
+# Why a metric of a slice changed: the row whose part is the slice itself sums up those of its finer slices.
+drift_attributions: Final = sa.Table(
+    "drift_attributions",
+    metadata,
+    *key(week_end=INSTANT, slice=SLICE, metric=NAME, part=SLICE),
+    *optional(current=FLOAT, previous=FLOAT),
+    *required(delta=FLOAT, mix=FLOAT, scores=FLOAT, outcome=FLOAT, coverage=FLOAT),
+    *required(share_current=FLOAT, share_previous=FLOAT),
+)
+
+# How far the scores of a slice moved.
+drift_distances: Final = sa.Table(
+    "drift_distances",
+    metadata,
+    *key(week_end=INSTANT, slice=SLICE, name=NAME),
+    *required(value=FLOAT, floor=FLOAT, p_value=FLOAT, events=INT, reading=TEXT),
 )
 
 breaches: Final = sa.Table(

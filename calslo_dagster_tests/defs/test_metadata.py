@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from calslo_dagster.defs.metadata import MOST_TABLES, of_definition, of_tables
+from calslo_dagster.defs.metadata import MOST_TABLES, of_definition, of_drift, of_tables
 from calslo_dagster.pipeline.read_standing import breached_slices
+from calslo_dagster.pipeline.report_drift import report_drift
 from calslo_dagster.pipeline.tabulate_calibration import tabulate_calibration
 from calslo_dagster.slo.breach import Episode
 from calslo_dagster.slo.registry import recipes
+from calslo_dagster.slo.windows import DAY, WEEK
 from calslo_dagster.store import breaches
 from calslo_dagster.store.breaches import Breach
-from calslo_dagster_tests.logs import HOUR, START, aggregate, events, project_at, traffic, write
+from calslo_dagster_tests.logs import HOUR, START, aggregate, days_from, events, project_at, traffic, write
 
 
 def breach(slo: str, slice_name: str, onset: datetime, end: datetime | None = None) -> Breach:
@@ -77,3 +79,20 @@ def test_the_number_of_tables_is_bounded(tmp_path: Path) -> None:
     assert "bins of *" in shown
     assert str(shown["other_slices"]).startswith("Also breached: i")
     assert str(shown["other_slices"]).endswith("calslo table --slice NAME prints the table of any slice.")
+
+
+def test_the_drift_of_a_week_is_told_in_sentences_and_tables(tmp_path: Path) -> None:
+    project = project_at(tmp_path)
+    write(tmp_path / "log/a.parquet", traffic(hours=60).log)
+    monday = START - START.weekday() * DAY + WEEK
+    with project.store:
+        aggregate(project, days_from(START, 3))
+        shown = of_drift(report_drift(project, [monday]))
+
+    texts = {name: str(getattr(value, "value", value)) for name, value in shown.items()}
+    counted = sum(int(texts[f"verdict_{verdict}"]) for verdict in ("breached", "warning", "unknown", "meeting"))
+    assert texts["what_moved"].startswith(f"- Of {counted} changes: ")
+    assert "- The Brier score " in texts["what_moved"]
+    assert texts["worst_first"].startswith("| slice | metric | verdict | before | now | change | 95 % interval |")
+    assert "| slice | metric | change | outcomes | scores | mix of slices | labels |" in texts["why"]
+    assert "| slice | PSI | Jensen-Shannon | Kolmogorov-Smirnov |" in texts["scores_moved"]

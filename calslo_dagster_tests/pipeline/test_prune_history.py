@@ -8,8 +8,9 @@ from calslo_dagster.pipeline.advance_alerts import advance_alerts
 from calslo_dagster.pipeline.deliver_outbox import deliver_outbox
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.prune_history import prune_history
+from calslo_dagster.pipeline.report_drift import report_drift
 from calslo_dagster.pipeline.track_breaches import track_breaches
-from calslo_dagster.slo.windows import DAY
+from calslo_dagster.slo.windows import DAY, WEEK
 from calslo_dagster.store import deliveries, incidents, measurements
 from calslo_dagster_tests.logs import HOUR, START, aggregate, evaluate, events, facts, of_day, write
 from calslo_dagster_tests.pipeline.conftest import OpenProject
@@ -51,6 +52,21 @@ def test_availability_and_health_past_their_time_go(tmp_path: Path, open_at: Ope
     assert counts["health_deleted"] > 0
     again = prune_history(project, now=START + 60 * DAY)
     assert set(again.values()) == {0}
+
+
+def test_drift_past_its_time_goes(tmp_path: Path, open_at: OpenProject) -> None:
+    project = open_at(tmp_path, extra=RETENTION)
+    monday = START - START.weekday() * DAY
+    write(tmp_path / "log/a.parquet", events([monday - DAY, monday + DAY], label=1))
+    for day in (monday - DAY, monday + DAY):
+        aggregate(project, [day.date()])
+    stored = report_drift(project, [monday]).stored
+
+    kept = prune_history(project, now=monday + WEEK + 30 * DAY)["drift_deleted"]
+    gone = prune_history(project, now=monday + WEEK + 30 * DAY + HOUR)["drift_deleted"]
+
+    assert kept == 0
+    assert gone > stored > 0
 
 
 def test_messages_of_what_is_over_go_and_those_of_what_goes_on_stay(tmp_path: Path, open_at: OpenProject) -> None:

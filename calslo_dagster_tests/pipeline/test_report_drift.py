@@ -9,8 +9,8 @@ from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.report_drift import report_drift
 from calslo_dagster.slo.model import Verdict
 from calslo_dagster.slo.windows import DAY, WEEK
-from calslo_dagster.stats.drift import JUDGED
-from calslo_dagster.store import drift
+from calslo_dagster.stats.changes import JUDGED_ITSELF, RULES
+from calslo_dagster.store import drift, drift_attributions, drift_distances
 from calslo_dagster.store.drift import DriftRow
 from calslo_dagster_tests.logs import HOUR, SETTINGS, START, aggregate, days_from, events, tables, traffic, write
 from calslo_dagster_tests.pipeline.conftest import OpenProject
@@ -51,15 +51,64 @@ def test_a_week_is_compared_with_the_one_before(two_weeks: Project) -> None:
     }
 
 
-def test_a_judged_metric_beyond_the_limit_is_a_breach(two_weeks: Project) -> None:
-    report_drift(two_weeks, [NEXT_MONDAY])
+def test_every_change_has_the_verdict_that_its_interval_supports(two_weeks: Project) -> None:
+    report = report_drift(two_weeks, [NEXT_MONDAY])
 
     rows = stored(two_weeks, NEXT_MONDAY + WEEK).values()
-    for row in rows:
-        if row.metric in JUDGED and row.delta is not None:
-            assert row.limit == 0.01
-            assert row.verdict is (Verdict.BREACHED if abs(row.delta) >= 0.01 else Verdict.MEETING)
-    assert {row.limit for row in rows if row.metric not in JUDGED} <= {None}
+    own = [row for row in rows if row.metric in JUDGED_ITSELF]
+    assert {row.metric for row in rows} == set(RULES)
+    assert {row.limit for row in own} == {0.01}
+    assert {row.limit for row in rows if row.metric not in JUDGED_ITSELF} == {None}
+    for row in own:
+        if row.verdict is Verdict.BREACHED:
+            assert row.low is not None
+            assert row.high is not None
+            assert row.low > 0.01 or row.high < -0.01
+            assert (row.q_value or 0.0) <= 0.05
+        if row.verdict is Verdict.UNKNOWN and row.low is not None:
+            assert (row.events_needed or 0) > min(row.events_current, row.events_previous)
+    assert sum(report.verdicts.values()) == len(own)
+
+
+def test_causes_sum_to_the_change_for_all_traffic_and_each_coarser_slice(two_weeks: Project) -> None:
+    report_drift(two_weeks, [NEXT_MONDAY])
+
+    changes = stored(two_weeks, NEXT_MONDAY + WEEK)
+    with two_weeks.store.read() as session:
+        causes = drift_attributions.of_week(session, NEXT_MONDAY + WEEK)
+    whole = {(row.slice, row.metric): row for row in causes if row.part == row.slice}
+    assert {metric for name, metric in whole if name == "*"} == {"brier", "bias", "ece"}
+    for key, row in whole.items():
+        parts = [one for one in causes if (one.slice, one.metric) == key and one.part != one.slice]
+        assert row.mix + row.scores + row.outcome + row.coverage == pytest.approx(row.delta, abs=1e-12)
+        assert sum(one.delta for one in parts) == pytest.approx(row.delta, abs=1e-12)
+        assert sum(one.share_current for one in parts) == pytest.approx(1.0)
+        assert row.metric == "ece" or row.delta == pytest.approx(changes[key].delta, abs=1e-12)
+
+
+def test_coarser_slices_are_cut_into_those_of_the_finest_view(tmp_path: Path, open_at: OpenProject) -> None:
+    project = open_at(tmp_path, extra="slices: {views: [[], [intent], [intent, language]]}\n")
+    made = traffic()
+    write(tmp_path / "log/a.parquet", made.log)
+    write(tmp_path / "labels/a.parquet", made.labels)
+    aggregate(project, DAYS)
+
+    report = report_drift(project, [NEXT_MONDAY])
+
+    found = {one.slice: [part.slice for part in one.parts] for one in report.attributed}
+    assert set(found) == {"*", "intent=buy", "intent=search"}
+    assert found["intent=buy"] == [name for name in found["*"] if name.startswith("intent=buy,")]
+    assert len(found["intent=buy"]) == 3
+
+
+def test_the_scores_of_both_weeks_are_compared(two_weeks: Project) -> None:
+    report = report_drift(two_weeks, [NEXT_MONDAY])
+
+    with two_weeks.store.read() as session:
+        rows = drift_distances.of_week(session, NEXT_MONDAY + WEEK)
+    assert {row.name for row in rows if row.slice == "*"} == {"psi", "jensen_shannon", "kolmogorov_smirnov"}
+    assert len(rows) == len(report.distances)
+    assert all(row.reading for row in rows)
 
 
 def test_the_first_week_has_nothing_to_compare_with(two_weeks: Project) -> None:
@@ -78,11 +127,11 @@ def test_a_week_without_any_events_has_no_rows(project: Project) -> None:
 
 def test_weeks_are_reported_in_one_go_as_one_by_one(two_weeks: Project) -> None:
     report = report_drift(two_weeks, [MONDAY, NEXT_MONDAY])
-    together = tables(two_weeks)["drift"]
+    together = tables(two_weeks)
     for monday in (NEXT_MONDAY, MONDAY):
         report_drift(two_weeks, [monday])
 
-    assert tables(two_weeks)["drift"] == together
+    assert tables(two_weeks) == together
     assert report.week_end == NEXT_MONDAY + WEEK
 
 
@@ -117,7 +166,7 @@ def test_the_limit_is_that_of_the_slo(tmp_path: Path, open_at: OpenProject) -> N
     aggregate(project, DAYS)
     report_drift(project, [NEXT_MONDAY])
 
-    limits = {row.limit for row in stored(project, NEXT_MONDAY + WEEK).values() if row.metric in JUDGED}
+    limits = {row.limit for row in stored(project, NEXT_MONDAY + WEEK).values() if row.metric in JUDGED_ITSELF}
     assert limits == {0.05}
 
 

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calslo_dagster.reporting.tables import markdown, measurements_markdown, moment, percent, place, worst_first
+from calslo_dagster.reporting.tables import (
+    bullets,
+    markdown,
+    measurements_markdown,
+    moment,
+    percent,
+    place,
+    worst_first,
+)
 from calslo_dagster.slo.model import Objective, Verdict
 from calslo_dagster.slo.registry import Registry
 from calslo_dagster_tests.slo.samples import START, a_measurement, an_slo
@@ -91,3 +99,7 @@ def test_markup_in_a_slice_value_stays_text() -> None:
 def test_shares_and_moments_are_short() -> None:
     assert (percent(0.99912), percent(None), percent(1.0)) == ("99.912 %", "-", "100 %")
     assert (moment(START + timedelta(seconds=59)), moment(None)) == ("2026-03-02 00:00", "-")
+
+
+def test_the_lines_of_a_list_stay_text_whatever_a_slice_is_called() -> None:
+    assert bullets(["one", "intent=[x](http://y)"]) == "- one\n- intent=\\[x\\](http://y)\n"

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calslo_dagster.stats.bias import mean_bias
-from calslo_dagster.stats.deltas import Judgement, breach_p_value, centred_ece, centred_ece_change, judgement
+from calslo_dagster.stats.deltas import (
+    Judgement,
+    breach_p_value,
+    centred_ece,
+    centred_ece_change,
+    events_to_decide,
+    judgement,
+)
 from calslo_dagster.stats.drift import change
 from calslo_dagster.stats.ece import equal_mass_ece, null_floor
 from calslo_dagster.stats.estimate import Estimate
@@ -146,3 +153,20 @@ def test_p_values_at_the_limit_are_evenly_spread() -> None:
 
     # A share of 200 at 0.1 has an error of 0.021.
     assert np.mean(np.array(p) < 0.1) == pytest.approx(0.1, abs=0.065)
+
+
+@steady
+@given(st.floats(1e-3, 0.05), st.floats(0.005, 0.05), st.integers(30, 10**6), st.floats(-1.0, 1.0))
+def test_so_many_events_decide_whatever_the_change_is(error: float, limit: float, events: int, place: float) -> None:
+    needed = events_to_decide(around(0.0, error, events=events), limit)
+
+    assert needed is not None
+    narrower = error * (events / needed) ** 0.5
+    for rises_only in (False, True):
+        moved = around(place * 3 * limit, narrower, events=needed)
+        assert judgement(moved, limit, rises_only=rises_only) is not Judgement.UNKNOWN
+
+
+def test_without_an_interval_no_number_of_events_is_known_to_decide() -> None:
+    assert events_to_decide(Estimate(0.5, events=3), 0.01) is None
+    assert events_to_decide(Estimate.missing("no labelled events"), 0.01) is None

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from calslo_dagster.stats.excess import BrierParts, brier_change, brier_parts
+from calslo_dagster.stats.excess import (
+    CLIP,
+    BrierParts,
+    brier_change,
+    brier_parts,
+    log_loss_change,
+    log_loss_parts,
+)
 from calslo_dagster.stats.scores import brier, spiegelhalter_z
 from calslo_dagster.stats.snapshot import Snapshot
 from calslo_dagster_tests.builders import Event, snap, snap_events
@@ -114,3 +121,41 @@ def test_certain_and_even_scores(p: float, y: int) -> None:
     whole, sharpness, excess = values(brier_parts(snap([p] * 3, [y] * 3)))
 
     assert (whole, sharpness, excess) == ((p - y) ** 2, p * (1 - p), (y - p) * (1 - 2 * p))
+
+
+@steady
+@given(weighted_batches)
+def test_the_parts_of_the_log_loss_sum_to_it_and_are_near_their_definitions(batch: list[Event]) -> None:
+    p, w = (
+        np.array([e.score for e in batch], dtype=float),
+        np.array([1.0 if e.weight is None else e.weight for e in batch]),
+    )
+    parts = log_loss_parts(snap_events(batch))
+    q = np.clip(p, CLIP, 1 - CLIP)
+    entropy = float(w @ (-q * np.log(q) - (1 - q) * np.log1p(-q)) / w.sum())
+
+    assert (parts.sharpness.value or 0.0) + (parts.excess.value or 0.0) == pytest.approx(
+        parts.log_loss.value, abs=1e-12
+    )
+    # Within a fine bin the entropy is taken to second order; the outermost one, up to 2**-12, is as wide as its scores.
+    assert parts.sharpness.value == pytest.approx(entropy, abs=2e-3)
+
+
+def test_the_excess_of_the_log_loss_of_a_calibrated_model_scatters_around_nought_as_its_error_says() -> None:
+    rng = np.random.default_rng(7)
+    found = [log_loss_parts(drawn(rng, rng.beta(2, 3, 400))).excess for _ in range(100)]
+    scores = [(one.value or 0.0) / (one.standard_error or 1.0) for one in found]
+
+    # The mean of 100 is known to 0.1, their deviation to 7 %.
+    assert abs(np.mean(scores)) < 0.35
+    assert np.std(scores) == pytest.approx(0.97, abs=0.25)
+
+
+def test_labels_that_leave_the_scores_move_the_excess_of_the_log_loss() -> None:
+    rng = np.random.default_rng(8)
+    p = rng.beta(2, 3, 8_000)
+    moved = log_loss_change(drawn(rng, p, tilt=0.15), drawn(rng, p))
+
+    assert (moved.excess.low or 0.0) > 0.0
+    assert moved.sharpness.value == 0.0
+    assert log_loss_change(Snapshot(), drawn(rng, p)).excess.reason == "now: no labelled events"

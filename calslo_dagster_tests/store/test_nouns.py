@@ -18,6 +18,8 @@ from calslo_dagster.store import (
     availability,
     definitions,
     drift,
+    drift_attributions,
+    drift_distances,
     evaluations,
     exclusions,
     health,
@@ -29,6 +31,8 @@ from calslo_dagster.store import (
 from calslo_dagster.store.availability import AvailabilityRow
 from calslo_dagster.store.definitions import Definition
 from calslo_dagster.store.drift import DriftRow
+from calslo_dagster.store.drift_attributions import AttributionRow
+from calslo_dagster.store.drift_distances import DistanceRow
 from calslo_dagster.store.health import Scope
 from calslo_dagster.store.partials import Kind, Partial
 from calslo_dagster.store.session import Store
@@ -86,6 +90,9 @@ DRIFT = DriftRow(
     limit=0.01,
     verdict=Verdict.UNKNOWN,
     reason="the interval holds the limit",
+    p_value=0.2,
+    q_value=0.4,
+    events_needed=90_000,
 )
 
 
@@ -206,6 +213,28 @@ def test_drift_of_a_week_is_replaced(store: Store) -> None:
         assert drift.of_week(session, DAY) == (DRIFT, brier)
         assert drift.history(session, since=DAY, slice_name="*") == (DRIFT, brier, next_week)
         assert drift.last_week(session) == next_week.week_end
+
+
+def test_drift_of_weeks_past_their_time_goes_with_its_causes_and_distances(store: Store) -> None:
+    next_week = DAY + timedelta(days=7)
+    whole = AttributionRow(DAY, "*", "bias", "*", 0.2, 0.1, 0.1, 0.1, 0.0, 0.0, 0.0, 1.0, 1.0)
+    part = replace(whole, part="intent=a", current=None, previous=None, share_previous=0.5)
+    psi = DistanceRow(DAY, "*", "psi", 0.3, 0.01, 0.0, 900, "large")
+    with store.write() as session:
+        for week_end in (DAY, next_week):
+            drift.replace(session, week_end, [replace(DRIFT, week_end=week_end)])
+            for _ in range(2):
+                rows = [replace(row, week_end=week_end) for row in (part, whole)]
+                drift_attributions.replace(session, week_end, rows)
+                drift_distances.replace(session, week_end, [replace(psi, week_end=week_end)])
+
+    with store.write() as session:
+        assert drift_attributions.of_week(session, DAY) == (whole, part)
+        assert drift_distances.of_week(session, DAY) == (psi,)
+        assert [noun.prune(session, next_week) for noun in (drift, drift_attributions, drift_distances)] == [1, 2, 1]
+        assert len(drift_attributions.of_week(session, next_week)) == 2
+        assert drift_distances.of_week(session, DAY) == ()
+        assert drift.of_week(session, DAY) == ()
 
 
 def test_drift_of_another_week_is_refused(store: Store) -> None:

@@ -1,30 +1,26 @@
 """No calibration metric moves by 0.01 from one ISO week to the next."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import Final
+from typing import Final, Self
 
-from calslo_dagster.slo.limits import plain
-from calslo_dagster.slo.model import SLO, Cadence, Evidence, Objective, Severity
+from calslo_dagster.slo.drift import LABELS, JudgedChange, about, judge_change
+from calslo_dagster.slo.limits import plain, signed
+from calslo_dagster.slo.model import SLO, Cadence, Evidence, Limits, Objective, Severity, Verdict
 from calslo_dagster.slo.parameters import parameter
 from calslo_dagster.slo.trials import Interval
 from calslo_dagster.stats.bins import DEFAULT_BINS
+from calslo_dagster.stats.changes import JUDGED_ITSELF, RULES, changes
 from calslo_dagster.stats.drift import JUDGED, Delta, deltas, largest_change, metric_values
 from calslo_dagster.stats.estimate import Estimate
-from calslo_dagster.stats.intervals import LEVEL, two_sided_z
+from calslo_dagster.stats.intervals import LEVEL
+from calslo_dagster.stats.snapshot import Snapshot
 
-LABELS: Final = {
-    "aece": "equal-mass ECE",
-    "dece": "debiased ECE",
-    "brier": "Brier score",
-    "log_loss": "log loss",
-    "slope": "calibration slope",
-    "mean_score": "mean score",
-    "base_rate": "base rate",
-    "clamp_rate": "clamp rate",
-}
+# One verdict is drawn from all metrics, so their intervals hold for all of them at once (Bonferroni).
+JOINT_LEVEL: Final = 1 - (1 - LEVEL) / len(JUDGED_ITSELF)
+_ORDER: Final = (Verdict.BREACHED, Verdict.WARNING, Verdict.MEETING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +28,11 @@ class Parameters:
     """The limit on the change, and how noise is kept from breaking it."""
 
     limit: float = parameter("Every metric changes by less than this from week to week.", default=0.01)
-    bins: int = parameter("Number of equal-mass bins of both ECE metrics.", default=DEFAULT_BINS)
+    bins: int = parameter("Number of equal-mass bins of the ECE.", default=DEFAULT_BINS)
     judge_noise: bool = parameter(
-        "Judge every metric by its bare change, even where a week holds too few events to see a change of the limit. "
-        "The calibration slope alone then breaches most weeks of less than 100,000 labelled events.",
+        "Judge the bare change of equal-mass ECE, debiased ECE, Brier score, log loss, calibration slope, mean score, "
+        "base rate and clamp rate, whatever of it is noise, other volume, other scores or an improvement. The "
+        "calibration slope alone then breaches most weeks of less than 100,000 labelled events.",
         default=False,
     )
 
@@ -46,43 +43,116 @@ class Parameters:
 
 
 def measured(evidence: Evidence, parameters: Parameters) -> Estimate:
-    """Return the largest absolute change over the metrics that both weeks can judge.
+    """Return the size of the change that decides: of the worst verdict of all metrics, the largest beyond chance.
 
-    A metric is judged when its standard error could show a change of the limit (jointly over all metrics, at 95 %), or
-    when it changed by more than the limit beyond doubt. The others are named as undecided: calling their noise a breach
-    would be as wrong as calling it met.
+    The verdict of a metric is what its interval supports, see `judge_change`; `limits` turns it into limits on the
+    size. A metric whose interval holds 0 and reaches beyond the limit is named with the events that it needs: calling
+    its noise a breach would be as wrong as calling it met. The interval is of the size, for all metrics at once.
     """
     if evidence.baseline is None:
         return Estimate.missing("there is no week before this one to compare with")
-    now, before = (metric_values(week, parameters.bins) for week in (evidence.current, evidence.baseline))
-    known = [d for d in deltas(now, before) if d.metric in JUDGED and d.change.is_measured]
-    judged = [d for d in known if parameters.judge_noise or _is_judged(d, parameters.limit, len(known))]
-    found = largest_change(judged)
-    if found.value is None:
+    if parameters.judge_noise:
+        return _bare(evidence.current, evidence.baseline, parameters)
+    known = _judged(evidence, parameters)
+    if not known:
+        return Estimate.missing("no metric is known for both spans")
+    decided = [one for one in known if one.verdict is not Verdict.UNKNOWN]
+    if not decided:
         events = min(evidence.current.labeled, evidence.baseline.labeled)
-        too_few = f"{events:,} labelled events in the smaller week cannot show a change of {plain(parameters.limit)}"
-        return Estimate.missing(too_few if known else found.reason, events)
-    worst = next(d for d in judged if d.metric == found.reason)
-    reason = _told(worst, [d.metric for d in known if d not in judged])
-    return Estimate(found.value, found.low, found.high, found.events, reason, worst.change.standard_error)
+        few = f"{events:,} labelled events in the smaller week cannot show a change of {plain(parameters.limit)}"
+        return Estimate.missing(f"{few}; {_undecided(known)}", events)
+    size, worst = _worst(decided)
+    chance = f"the limit is {plain(parameters.limit)} and {plain(size.value - size.near)} for chance"
+    return Estimate(
+        size.value,
+        low=max(0.0, size.near),
+        high=max(0.0, size.far),
+        events=min(one.delta.change.events for one in decided),
+        reason="; ".join(filter(None, (_moved(worst.delta, JOINT_LEVEL), chance, _undecided(known)))),
+        standard_error=worst.delta.change.standard_error,
+    )
 
 
-def _is_judged(delta: Delta, limit: float, metrics: int) -> bool:
-    value, error = delta.change.value, delta.change.standard_error
-    if error is None or value is None:
-        return value is not None
-    reach = two_sided_z(1 - (1 - LEVEL) / metrics) * error
-    return reach <= limit or abs(value) - reach > limit
+def limits(evidence: Evidence, parameters: Parameters) -> Limits:
+    """Return the limits on the size that give the verdict of the metric that decides.
+
+    A breach is a change beyond the limit by more than chance explains, which is how far its interval reaches towards 0.
+    A warning is one that chance does not explain, or beyond the limit, unless it is within the limit for certain.
+    """
+    if evidence.baseline is None or parameters.judge_noise:
+        return Limits(fail=parameters.limit)
+    decided = [one for one in _judged(evidence, parameters) if one.verdict is not Verdict.UNKNOWN]
+    if not decided:
+        return Limits(fail=parameters.limit)
+    size, worst = _worst(decided)
+    chance, room = size.value - size.near, max(0.0, size.far - size.value)
+    fail, warn = parameters.limit + chance, max(parameters.limit - room, min(parameters.limit, chance))
+    # Rounding of the sums must not turn the verdict of a change whose interval ends at the limit.
+    above = math.nextafter(size.value, math.inf)
+    return Limits(
+        fail=min(fail, size.value) if worst.verdict is Verdict.BREACHED else max(fail, above),
+        warn=max(warn, above) if worst.verdict is Verdict.MEETING else min(warn, size.value),
+    )
 
 
-def _told(worst: Delta, undecided: Sequence[str]) -> str:
-    change, now, before = worst.change, worst.current.value or 0.0, worst.baseline.value or 0.0
-    text = f"{LABELS[worst.metric]} moved most, from {plain(before)} to {plain(now)}"
-    if change.low is not None and change.high is not None:
-        text += f" (95 % interval of the change {plain(change.low)} to {plain(change.high)})"
-    if undecided:
-        text += "; too few events to decide: " + ", ".join(LABELS[name] for name in undecided)
-    return text
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """How large a change is that counts, at least 0, and the ends of its interval nearer to 0 and farther from it."""
+
+    value: float
+    near: float
+    far: float
+
+    @classmethod
+    def of(cls, judged: JudgedChange) -> Self:
+        change = judged.delta.change
+        value, low, high = change.value or 0.0, change.low or 0.0, change.high or 0.0
+        if RULES[judged.delta.metric].rises_only:
+            # An improvement counts as none, with the reach of its interval.
+            return cls(value, low, high) if value > 0 else cls(0.0, low - value, high)
+        return cls(abs(value), max(low, -high), max(-low, high))
+
+
+def _judged(evidence: Evidence, parameters: Parameters) -> list[JudgedChange]:
+    """Return the verdict on each metric that is known for both weeks."""
+    moved = changes(evidence.current, evidence.baseline or evidence.current, parameters.bins, level=JOINT_LEVEL)
+    own = [delta for delta in moved if delta.metric in JUDGED_ITSELF and delta.change.is_measured]
+    return [judge_change(delta, parameters.limit, level=JOINT_LEVEL) for delta in own]
+
+
+def _worst(decided: list[JudgedChange]) -> tuple[_Size, JudgedChange]:
+    """Return the change with the worst verdict, of several the one that is largest beyond chance, and its size."""
+    sized = [(_Size.of(one), one) for one in decided]
+    return min(sized, key=lambda pair: (_ORDER.index(pair[1].verdict), -max(0.0, pair[0].near), -pair[0].value))
+
+
+def _bare(current: Snapshot, baseline: Snapshot, parameters: Parameters) -> Estimate:
+    """Return the largest bare change."""
+    now, before = (metric_values(week, parameters.bins) for week in (current, baseline))
+    known = [delta for delta in deltas(now, before) if delta.metric in JUDGED and delta.change.is_measured]
+    found = largest_change(known)
+    if found.value is None:
+        return found
+    worst = next(delta for delta in known if delta.metric == found.reason)
+    return replace(found, reason=_moved(worst, LEVEL), standard_error=worst.change.standard_error)
+
+
+def _moved(delta: Delta, level: float) -> str:
+    now, before, change = delta.current.value or 0.0, delta.baseline.value or 0.0, delta.change
+    text = f"{LABELS[delta.metric]} moved from {plain(before)} to {plain(now)}"
+    if change.low is None or change.high is None:
+        return text
+    return f"{text} ({level * 100:.3g} % interval of the change {signed(change.low)} to {signed(change.high)})"
+
+
+def _undecided(known: list[JudgedChange]) -> str:
+    """Return the metrics without a verdict, with the events in a week that would give them one."""
+    names = [
+        LABELS[one.delta.metric] + (f" (needs about {about(one.events_needed)})" if one.events_needed else "")
+        for one in known
+        if one.verdict is Verdict.UNKNOWN
+    ]
+    return f"too few events to decide: {', '.join(names)}" if names else ""
 
 
 def build(parameters: Parameters) -> SLO:
@@ -91,12 +161,14 @@ def build(parameters: Parameters) -> SLO:
         name="weekly_drift",
         title="Largest change since last week",
         description=(
-            "Equal-mass ECE, debiased ECE, Brier score, log loss, calibration slope, mean score, base rate and clamp "
-            "rate each change by less than 0.01 from one ISO week to the next. A metric whose noise alone could be "
-            "such a change is left out of the verdict and named in its reason."
+            "ECE, bias, Brier score, log loss, calibration slope, mean score, base rate and clamp rate each change by "
+            "less than 0.01 from one ISO week to the next. ECE counts less what chance makes of it, Brier score and "
+            "log loss less what the mix of scores makes of them, and these three only when they rise. A breach is "
+            "certain; a warning is more than chance. A metric whose noise alone could be such a change is left out and "
+            "named with the events it needs."
         ),
         sli=partial(measured, parameters=parameters),
-        objective=Objective(below=parameters.limit),
+        objective=Objective(below=parameters.limit, computed=partial(limits, parameters=parameters)),
         severity=Severity.WARNING,
         window=timedelta(days=7),
         cadence=Cadence.WEEKLY,
@@ -110,7 +182,8 @@ def build(parameters: Parameters) -> SLO:
         runbook=(
             "Read which metric moved and open the weekly drift report of the slice. Mean score and base rate together: "
             "the traffic changed, check its sources. Base rate alone: the world or the labels changed, check the label "
-            "feed first. ECE or slope alone: the calibrator has aged, refit it on the last two weeks. Clamp rate: see "
+            "feed first. ECE, bias, slope or what Brier score and log loss have beyond their mix: the calibrator has "
+            "aged, refit it on the last two weeks; the report says how much comes from which slice. Clamp rate: see "
             "clamp_activation."
         ),
     )
