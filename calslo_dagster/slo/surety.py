@@ -13,7 +13,7 @@ from typing import Final
 from calslo_dagster.slo.limits import passes, promise
 from calslo_dagster.slo.model import SLO, Limits, Operator, Verdict
 from calslo_dagster.slo.power import distance_past
-from calslo_dagster.slo.trials import Interval
+from calslo_dagster.slo.trials import BY_INTERVAL, Interval
 from calslo_dagster.stats.estimate import Estimate
 
 # One-sided 95 %.
@@ -34,8 +34,8 @@ def surety(slo: SLO, estimate: Estimate, limits: Limits, looks: float) -> Surety
     value, error, fail = estimate.value, estimate.standard_error, limits.fail
     if value is None or error is None or fail is None:
         return Surety(Verdict.UNKNOWN, "whose noise nobody knows; write mode: threshold")
-    past, _ = distance_past(slo.objective.operator, value, fail)
-    parts = slo.trial.parts if isinstance(slo.trial, Interval) else 1
+    trial = slo.trial if isinstance(slo.trial, Interval) else BY_INTERVAL
+    past, parts = distance_past(slo.objective.operator, value, fail)[0] + trial.allowance * error, trial.parts
     limit = promise(slo.objective.operator, fail, slo.unit)
     if past > alarm_z(slo.alarms.breaches / looks / parts) * error and not passes(slo.objective.operator, value, fail):
         return Surety(Verdict.BREACHED, f"which no chance explains; it must be {limit}")

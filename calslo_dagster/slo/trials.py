@@ -53,10 +53,12 @@ class Rate:
 class Interval:
     """The estimate's standard error says how far from its limit it must lie. Kept: the true value is within it.
 
-    parts: the estimate is the worst of so many, each of which may miss.
+    parts: the estimate is the worst of so many, each of which may miss; allowance: standard errors that the computed
+    limits already grant to noise.
     """
 
     parts: int = 1
+    allowance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

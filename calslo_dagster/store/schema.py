@@ -29,7 +29,7 @@ from calslo_dagster.store.columns import (
 )
 
 # The newest migration; `open_store` compares it with the database without loading Alembic.
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 VERSION_TABLE: Final = "calslo_schema_version"
 
 metadata: Final = sa.MetaData(

@@ -15,7 +15,7 @@ from calslo_dagster.stats.bins import DEFAULT_BINS
 from calslo_dagster.stats.changes import JUDGED_ITSELF, RULES, changes
 from calslo_dagster.stats.drift import JUDGED, Delta, deltas, largest_change, metric_values
 from calslo_dagster.stats.estimate import Estimate
-from calslo_dagster.stats.intervals import LEVEL
+from calslo_dagster.stats.intervals import LEVEL, two_sided_z
 from calslo_dagster.stats.snapshot import Snapshot
 
 # One verdict is drawn from all metrics, so their intervals hold for all of them at once (Bonferroni).
@@ -172,7 +172,7 @@ def build(parameters: Parameters) -> SLO:
         severity=Severity.WARNING,
         window=timedelta(days=7),
         cadence=Cadence.WEEKLY,
-        trial=Interval(parts=len(LABELS)),
+        trial=Interval(parts=len(JUDGED_ITSELF), allowance=0.0 if parameters.judge_noise else two_sided_z(JOINT_LEVEL)),
         # With fewer labelled events in either week the noise of most metrics alone is a change of 0.01.
         min_events=5_000,
         # One bad week of a quarter's thirteen.

@@ -4,8 +4,8 @@ from alembic import op
 
 from calslo_dagster.store.columns import FLOAT, INSTANT, INT, NAME, SLICE, TEXT, key, optional, required
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
