@@ -4,7 +4,16 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from calslo_dagster.pipeline.project import Project
-from calslo_dagster.store import availability, deliveries, evaluations, health, measurements, partials
+from calslo_dagster.store import (
+    anomalies,
+    availability,
+    breach_causes,
+    deliveries,
+    evaluations,
+    health,
+    measurements,
+    partials,
+)
 from calslo_dagster.store.partial_files import remove_unlisted
 
 # A partial may be in place for a while before its row is committed.
@@ -20,6 +29,8 @@ def prune_history(project: Project, *, now: datetime) -> dict[str, int]:
         out["evaluations_deleted"] = sum(evaluations.prune(session, n, before) for n in project.registry.names)
         out["availability_deleted"] = availability.prune(session, before)
         out["health_deleted"] = health.prune(session, before)
+        out["anomalies_deleted"] = anomalies.prune(session, before)
+        out["causes_deleted"] = breach_causes.forget_withdrawn(session)
         out["messages_deleted"] = deliveries.prune(session, now - keep.messages)
     with project.store.read() as session:
         listed = set(partials.paths(session))
