@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def explain(name: str, slice_name: str | None, *, form: str, config: Path | None) -> None:
     """Print the causes of a breach, the likeliest first, with the evidence for each and what to do first.
 
-    Name it by its id, which may be cut to its first letters, or by its SLO and slice for the newest one. Causes are
-    looked for anew in what is stored: calibrator versions, slices, scores, labels, bad scores, clamping, latency, volume.
-    "No stored cause stands out" is an answer, too.
+    Name it by its id, which may be cut to its first letters, or by its SLO and slice for the newest one. Causes
+    are looked for anew in what is stored: calibrator versions, slices, scores, labels, bad scores, clamping, latency
+    and volume. "No stored cause stands out" is an answer, too.
 
     \b
     Examples:

@@ -162,9 +162,7 @@ def summaries(slos: list[SLO]) -> list[dg.AssetsDefinition]:
     """Return the unpartitioned assets that summarise all measurements."""
     keys = [dg.AssetKey(["slo", slo.name]) for slo in slos]
 
-    @summary(
-        keys, "Episodes in which an SLO of a slice was breached: onset, peak, recovery, and what is likely behind each."
-    )
+    @summary(keys, "Episodes in which an SLO of a slice was breached: onset, peak, recovery, likely cause.")
     def breaches(context: dg.AssetExecutionContext, project: Project) -> dg.MaterializeResult:
         opened, now = project.open(), project.now()
         report = track_breaches(opened)

@@ -36,7 +36,9 @@ MOST_AT_ONCE: Final = 8
 # Where nobody waits for the minute.
 MOST_IN_HISTORY: Final = 200
 # Short windows are compared with the same time of so many days before.
-MOST_DAYS: Final = 7
+MOST_DAYS: Final = 4
+# Snapshots of single slices that are held at a time, some 70 kB each.
+MOST_HELD: Final = 4_000
 # How far back a change of version, and the usual traffic, are looked for.
 LOOK_BACK: Final = 14 * DAY
 RECENT: Final = 28 * DAY
@@ -89,7 +91,7 @@ def first_causes(project: Project, found: Iterable[Breach]) -> Mapping[str, Caus
 
 
 def breach_named(project: Project, name: str, slice_name: str | None) -> Breach:
-    """Return the breach whose id begins so, or the newest one of the SLO of that name and the slice, if one is named."""
+    """Return the breach whose id begins so, or the newest one of the SLO of that name, and of the slice if given."""
     with project.store.read() as session:
         if name in project.registry:
             found = breaches.newest(session, name, slice_name)
@@ -102,9 +104,7 @@ def breach_named(project: Project, name: str, slice_name: str | None) -> Breach:
         return known[0]
     if known:
         raise CalsloError(f"{len(known)} breaches have an id that begins with {name!r}; write more of it")
-    raise CalsloError(
-        f"{name!r} is no SLO and no breach begins so; write an SLO and a slice, or `calslo slos` for names"
-    )
+    raise CalsloError(f"{name!r} is no SLO and no breach has such an id; `calslo slos` lists the names")
 
 
 def explain_breach(project: Project, breach: Breach, *, now: datetime) -> Explained:
@@ -167,6 +167,7 @@ class _Examiner:
             arrivals=self._arrivals(key, breach.onset, window) if key else {},
             manifests=self.manifests,
             is_weekly=slo.cadence is Cadence.WEEKLY,
+            repeats=repeats,
             pace=self._pace(key, breach, window) if key else None,
         )
 
@@ -174,7 +175,7 @@ class _Examiner:
         """Return windows when all was well, at the same time of day, and how often the worst window weighs as much.
 
         Windows of a day and more end before the trouble can have begun, a window before the onset; of shorter ones the
-        same time of up to seven days before, without those in which this slice was breached.
+        same time of up to four days before, without those in which this slice was breached.
         """
         if slo.cadence is Cadence.WEEKLY:
             return [baseline_of(window)], 1
@@ -203,6 +204,10 @@ class _Examiner:
             width = timedelta(microseconds=snapshots.width_us(window))
             is_held = not ((window.start - EPOCH) % width or (window.end - EPOCH) % width)
             self.read[window, version] = snapshots.window(window, version=version) if is_held else {}
+            found = self.read[window, version]
+            while sum(map(len, self.read.values())) > MOST_HELD and len(self.read) > 1:
+                self.read.pop(next(iter(self.read)))
+            return found
         return self.read[window, version]
 
     def _snapshots(self, window: Window) -> Snapshots:
@@ -250,12 +255,11 @@ class _Examiner:
     ) -> dict[str, Pair]:
         """Return the slice by calibrator version, each in the worst window and before; not those without a name."""
         seen = sorted({*whole.current.versions, *whole.baseline.versions} - {""})
-        if len(seen) == 1 and whole.current.versions.keys() == whole.baseline.versions.keys():
-            return {seen[0]: whole}
         return {
             version: Pair(
-                repeated(self._slices(window, version).get(name, Snapshot()), repeats),
-                self._merged(before, version).get(name, Snapshot()),
+                _of_one(whole.current, version)
+                or repeated(self._slices(window, version).get(name, Snapshot()), repeats),
+                _of_one(whole.baseline, version) or self._merged(before, version).get(name, Snapshot()),
             )
             for version in seen
         }
@@ -298,6 +302,13 @@ class _Examiner:
             return None
         at = first + int(np.argmax(np.abs(scores)))
         return Pace(float(counts[at]), float(course.expected[at]), float(course.score[at])) if scores.any() else None
+
+
+def _of_one(snapshot: Snapshot, version: str) -> Snapshot | None:
+    """Return what the version has in the snapshot where that can be told without reading it apart."""
+    if version not in snapshot.versions:
+        return Snapshot()
+    return snapshot if len(snapshot.versions) == 1 else None
 
 
 def _worst_window(slo: SLO, breach: Breach) -> Window:

@@ -19,6 +19,7 @@ from typing import Final
 
 from calslo_dagster.slo.limits import figure
 from calslo_dagster.slo.model import SLO, Evidence, Manifest
+from calslo_dagster.stats.counterfactual import divided
 from calslo_dagster.stats.snapshot import BAD_REASONS, Snapshot
 
 
@@ -109,7 +110,8 @@ class Case:
 
     whole: the breached slice; parts: groups of its traffic by name, which may overlap; siblings: other slices of the
     same view; versions: the whole by calibrator version; arrivals: when the share of a version rose, and by how much;
-    is_weekly: the indicator compares with the baseline itself; pace: of the rows per hour, None where nothing is usual.
+    is_weekly: the indicator compares with the baseline itself; repeats: how often the worst window was added up, to
+    weigh as much as a baseline of several windows; pace: of the rows per hour, None where nothing is usual.
     """
 
     slo: SLO
@@ -124,6 +126,7 @@ class Case:
     arrivals: Mapping[str, tuple[datetime, float]] = field(default_factory=dict)
     manifests: Mapping[str, Manifest] = field(default_factory=dict)
     is_weekly: bool = False
+    repeats: int = 1
     pace: Pace | None = None
 
     def value(self, snapshot: Snapshot, baseline: Snapshot | None = None) -> float | None:
@@ -137,6 +140,10 @@ class Case:
             return self.slo.sli(Evidence(snapshot, before, expected, earlier)).value
         except Exception:  # noqa: BLE001 - users write indicators, and a mixture of two times may be new to one
             return None
+
+    def seen(self, snapshot: Snapshot) -> Snapshot:
+        """Return what was seen of the worst window, once: what noise is judged by."""
+        return divided(snapshot, self.repeats)
 
     def _fitted(self, snapshot: Snapshot | None) -> list[str]:
         return [version for version in snapshot.versions if version in self.manifests] if snapshot else []

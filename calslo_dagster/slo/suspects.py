@@ -194,8 +194,8 @@ def _mix(case: Case, total: int) -> Iterator[Cause]:
         if not pair.rows:
             continue
         hybrid = put.swapped(hybrid, Snapshot(), put.scaled(pair.current, expected / pair.rows))
-        squares += (pair.rows - expected) ** 2 / max(expected * (1 + total / usual), 1.0)
-        if abs(pair.rows - expected) > abs(most[1] - most[2]) * total:
+        squares += (pair.rows - expected) ** 2 / max(expected * (case.repeats + total / usual), 1.0)
+        if (pair.rows - expected) / total > most[1] - most[2]:
             most = (name, pair.rows / total, expected / total)
     score = put.chi_score(squares, len(leaves) - 1)
     told = f"The mix of slices moved, {most[0]} most, from {_percent(most[2])} to {_percent(most[1])} of the rows; "
@@ -218,9 +218,10 @@ def _movements(case: Case) -> Iterator[Cause]:
 
 def _bad_scores(case: Case, now: Snapshot, then: Snapshot) -> Iterator[Cause]:
     if now.bad_scores:
-        score = put.rate_score(now.bad_scores, rows_of(now), then.bad_scores, rows_of(then))
+        seen = case.seen(now)
+        score = put.rate_score(seen.bad_scores, rows_of(seen), then.bad_scores, rows_of(then))
         hybrid = put.bad_scores_put_back(now, then)
-        reasons = ", ".join(f"{now.count(r):,} {r}" for r in BAD_SCORE_REASONS if now.count(r))
+        reasons = ", ".join(f"{seen.count(r):,} {r}" for r in BAD_SCORE_REASONS if seen.count(r))
         told = (
             f"{_percent(now.bad_scores / rows_of(now))} of the scores are no probabilities ({reasons}), "
             f"{_percent(then.bad_scores / rows_of(then))} usually{_version_of_bad(case)}."
@@ -236,7 +237,7 @@ def _version_of_bad(case: Case) -> str:
 def _clamping(case: Case, now: Snapshot, then: Snapshot) -> Iterator[Cause]:
     rate, usual = clamp_rate(now).value, clamp_rate(then).value
     if rate is not None and usual is not None and rate > LEAST_CLAMPED * usual:
-        known = [(span.count("n_clamped"), span.count("n_clamp_known")) for span in (now, then)]
+        known = [(span.count("n_clamped"), span.count("n_clamp_known")) for span in (case.seen(now), then)]
         score = put.rate_score(*known[0], *known[1])
         told = f"{_percent(rate)} of the events were clamped, {_percent(usual)} usually: scores left the fitted range."
         yield _cause(CauseKind.CLAMPING, _linked(case, put.clamping_put_back(now, then), score), told)
@@ -257,7 +258,8 @@ def _latency(case: Case, now: Snapshot, then: Snapshot) -> Iterator[Cause]:
     if not events or not usual:
         return
     tail = int(np.searchsorted(np.cumsum(then.latency), 0.9 * usual)) + 1
-    score = put.rate_score(int(now.latency[tail:].sum()), events, int(then.latency[tail:].sum()), usual)
+    seen = case.seen(now).latency
+    score = put.rate_score(int(seen[tail:].sum()), int(seen.sum()), int(then.latency[tail:].sum()), usual)
     middles = [
         LATENCY_GAMMA ** int(np.searchsorted(np.cumsum(one.latency), one.latency.sum() / 2)) for one in (now, then)
     ]
@@ -289,7 +291,7 @@ def _labels(case: Case) -> Iterator[Cause]:
 
 
 def _scores(case: Case, now: Snapshot, then: Snapshot) -> Iterator[Cause]:
-    distance = jensen_shannon(now, then)
+    distance = jensen_shannon(case.seen(now), then)
     if distance is None or distance.floor <= 0:
         return
     score = put.chi_score(distance.value / distance.floor * (DEFAULT_BINS - 1), DEFAULT_BINS - 1)
@@ -310,7 +312,7 @@ def _outcome(case: Case, now: Snapshot, then: Snapshot) -> Iterator[Cause]:
         f"At the same scores labels came at another rate: the rate less the mean score went from {gaps[0]:+.3g} to "
         f"{gaps[1]:+.3g}; with the usual labels {_without(case, case.value(hybrid))}{_elsewhere(case)}."
     )
-    unusual = unusualness(put.outcome_score(now, then))
+    unusual = unusualness(put.outcome_score(case.seen(now), then))
     yield _cause(CauseKind.OUTCOME, case.explained(hybrid) * unusual, told)
 
 
@@ -318,13 +320,14 @@ def _elsewhere(case: Case) -> str:
     """Return how many other slices moved so, too."""
     others = [pair for name, pair in case.siblings.items() if name not in case.parts and name != case.slice]
     judged = [pair for pair in others if pair.current.labeled and pair.baseline.labeled]
-    moved = sum(unusualness(put.outcome_score(pair.current, pair.baseline)) > 0.5 for pair in judged)
+    moved = sum(unusualness(put.outcome_score(case.seen(pair.current), pair.baseline)) > 0.5 for pair in judged)
     return f"; {moved or 'none'} of {len(judged):,} other slices moved so" if judged else ""
 
 
 def _coverage(case: Case, now: Snapshot, then: Snapshot) -> Iterator[Cause]:
     share, usual = labeled_share(now).value or 0.0, labeled_share(then).value or 0.0
-    score = put.rate_score(now.labeled, now.events, then.labeled, then.events)
+    seen = case.seen(now)
+    score = put.rate_score(seen.labeled, seen.events, then.labeled, then.events)
     hybrid = put.coverage_put_back(now, then)
     told = (
         f"{_percent(share)} of the events have a label, {_percent(usual)} usually; with as many labels in each range "
@@ -362,7 +365,7 @@ def _region(case: Case, now: Snapshot, then: Snapshot) -> Iterator[Cause]:
     told = (
         f"Scores of {plain(low)} to {plain(high)} have {_percent(share)} of the labels and {_percent(part)} of the gap."
     )
-    unusual = unusualness(put.outcome_score(now, then))
+    unusual = unusualness(put.outcome_score(case.seen(now), then))
     yield _cause(CauseKind.REGION, max(0.0, (part - share) / max(1 - share, 1e-9)) * unusual, told)
 
 
@@ -377,6 +380,7 @@ def _traffic(case: Case) -> Iterator[Cause]:
             f"There was {way} traffic: {case.pace.rows:,.0f} rows in an hour that usually has {case.pace.usual:,.0f}."
         )
         yield _cause(CauseKind.VOLUME, CIRCUMSTANTIAL * unusualness(case.pace.score), told)
+    now = case.seen(now)
     twice = now.count("duplicates")
     if twice and rows_of(then):
         usual = then.count("duplicates")

@@ -80,8 +80,9 @@ def threshold(tests_per_week: float, alarms_per_week: float = 1.0) -> float:
     """Return the score beyond which an hour is unusual, so that all tests together yield so many false alarms a week.
 
     Bonferroni over two-sided tests, at least 3. Student's t with 30 degrees of freedom instead of the normal law, since
-    centres rest on a few weeks: of counts that vary by 15 % from hour to hour, whatever the hour, one in 20,000 scores
-    is above 4.5, where the normal law has one in 150,000 and t one in 10,000 (`benchmarks.anomalies`).
+    centres rest on a few weeks: of counts that vary by 15 % from hour to hour, one score in 5,000 is beyond 4, where
+    the normal law has one in 16,000 and t one in 2,600. Beyond the limit of 25 slices, 4.68, where one in 17,500 is
+    allowed, was at most one in 38,000 of any law that was tried (`benchmarks.anomalies`).
     """
     if tests_per_week <= 0 or alarms_per_week <= 0:
         raise ValueError(f"both rates are above 0, got {tests_per_week} tests and {alarms_per_week} alarms a week")

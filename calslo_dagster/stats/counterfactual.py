@@ -43,6 +43,19 @@ def repeated(snapshot: Snapshot, times: int) -> Snapshot:
     )
 
 
+def divided(snapshot: Snapshot, times: int) -> Snapshot:
+    """Return the snapshot of which this is so many copies."""
+    if times == 1:
+        return snapshot
+    return Snapshot(
+        snapshot.totals // times,
+        snapshot.cells // times,
+        snapshot.latency // times,
+        {key: n // times for key, n in snapshot.masks.items()},
+        {key: n // times for key, n in snapshot.versions.items()},
+    )
+
+
 def scaled(snapshot: Snapshot, factor: float) -> Snapshot:
     """Return the snapshot with every sum multiplied, counts to the nearest whole number."""
     return Snapshot(
@@ -103,8 +116,13 @@ def coverage_put_back(current: Snapshot, baseline: Snapshot) -> Snapshot:
 
 
 def bad_scores_put_back(current: Snapshot, baseline: Snapshot) -> Snapshot:
-    """Return today with as large a share of bad scores as in the baseline."""
-    return _with_counts(current, baseline, BAD_SCORE_REASONS, "n")
+    """Return today with as large a share of bad scores as in the baseline; the others are events of unknown score."""
+    totals, usual = current.totals.copy(), baseline.events + baseline.bad_scores
+    rows = current.events + current.bad_scores
+    for name in BAD_SCORE_REASONS:
+        totals[_AT[name]] = round(baseline.count(name) * rows / usual) if usual else totals[_AT[name]]
+    totals[_AT["n"]] = rows - sum(int(totals[_AT[name]]) for name in BAD_SCORE_REASONS)
+    return replace(current, totals=totals)
 
 
 def clamping_put_back(current: Snapshot, baseline: Snapshot) -> Snapshot:

@@ -168,9 +168,8 @@ def newest(session: Session, slo: str, slice_name: str | None = None) -> Breach 
 
 def beginning_with(session: Session, prefix: str) -> tuple[Breach, ...]:
     """Return the breaches whose ids begin so; none for an empty beginning."""
-    return (
-        _loaded(session, sa.select(breaches).where(breaches.c.id.startswith(prefix, autoescape=True))) if prefix else ()
-    )
+    wanted = sa.select(breaches).where(breaches.c.id.startswith(prefix, autoescape=True))
+    return _loaded(session, wanted) if prefix else ()
 
 
 def _record(row: Breach) -> dict[str, Any]:
