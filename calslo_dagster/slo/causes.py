@@ -4,7 +4,7 @@ The score of a cause, between 0 and 1, is the product of three parts, so that ca
 - share: the part of the excess that goes away when this alone is put back to what it was when all was well. The SLO's
   own indicator measures it, so it is right for every SLO. What no indicator can show, because it only happened at the
   same time, counts as CIRCUMSTANTIAL.
-- unusualness: 0 for a deviation of up to 2 standard deviations, 1 from 6 on; of a place, by how much more of the excess
+- unusualness: 0 for a deviation of up to 2 standard deviations, 1 from 5 on; of a place, by how much more of the excess
   it holds than of the traffic; of a new version, how shortly before the onset it came.
 - weight: how far the kind leads towards something that can be changed. That a version is new says more than in which
   slice it hurts, that more than what moved, and that more than the symptom itself.
@@ -187,8 +187,8 @@ class Case:
 
 
 def unusualness(score: float) -> float:
-    """Return 0 for a normal score of up to 2, 1 from 6 on, in between in proportion."""
-    return min(1.0, max(0.0, (abs(score) - 2) / 4))
+    """Return 0 for a normal score of up to 2, 1 from 5 on, in between in proportion."""
+    return min(1.0, max(0.0, (abs(score) - 2) / 3))
 
 
 def rows_of(snapshot: Snapshot) -> int:

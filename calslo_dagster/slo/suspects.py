@@ -39,6 +39,8 @@ LEAST_SIBLINGS: Final = 2
 # Of a version or of what it replaced, so that both have a value of their own.
 LEAST_SHARE: Final = 0.05
 MOST_PARTS: Final = 2
+# Where a version that is not new is the place, what moved there says more.
+KNOWN_VERSION: Final = 0.8
 # What differs by less is no cause, however many events say that it differs.
 LEAST_SLOWER: Final = 1.2
 LEAST_CLAMPED: Final = 1.5
@@ -164,7 +166,8 @@ def _parts(case: Case) -> Iterator[Cause]:
         hybrid = put.swapped(case.whole.current, pair.current, pair.baseline)
         explained = case.explained(hybrid)
         if explained > share:
-            found.append((explained * (explained - share) / (1 - share), share, name, hybrid))
+            weight = KNOWN_VERSION if name in versions else 1.0
+            found.append((weight * explained * (explained - share) / (1 - share), share, name, hybrid))
     for score, share, name, hybrid in sorted(found, key=lambda one: (-round(one[0], 2), one[1], one[2]))[:MOST_PARTS]:
         held = _percent(case.explained(hybrid))
         told = f"{name} has {_percent(share)} of the rows and explains {held} of the excess; as it was before, "

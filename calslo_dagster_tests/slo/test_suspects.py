@@ -178,7 +178,7 @@ def test_an_indicator_that_fails_explains_nothing() -> None:
 def test_scores_compare() -> None:
     one = Cause(CauseKind.SCORES, 0.5, "", "")
 
-    assert [unusualness(score) for score in (0.0, -2.0, 4.0, -9.0)] == [0.0, 0.0, 0.5, 1.0]
+    assert [unusualness(score) for score in (0.0, -2.0, 3.5, -9.0)] == [0.0, 0.0, 0.5, 1.0]
     assert ranked([one, replace(one, score=0.8), replace(one, score=0.05)]) == (replace(one, score=0.8), one)
     assert ranked([replace(one, score=STANDS_OUT - 0.01)])[0] == NO_CAUSE
 
