@@ -38,7 +38,8 @@ class Facts:
     figures may mislead (label lag, blind slices); why: which policy and step sends this; next_step: what happens next;
     answers: how to acknowledge or silence, as commands; links: runbook, report, run and the like; note: what a person
     said; flaps, flapping: how often it came back, and how it comes and goes, empty unless it does so often;
-    page: the number of times for which people have to be woken, at first 1.
+    page: the number of times for which people have to be woken, at first 1; cause: what is likely behind the breach of
+    the worst slice, empty where nothing stands out.
     """
 
     incident_id: str
@@ -75,6 +76,7 @@ class Facts:
     note: str = ""
     flapping: str = ""
     page: int = 1
+    cause: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as JSON values."""

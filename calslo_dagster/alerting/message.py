@@ -170,6 +170,7 @@ def _background(facts: Facts, action: Action) -> Iterator[_Line]:
     why = "Why it is over" if action is Action.RESOLVE else "Reason"
     yield from _labeled(2, why, facts.reason, gives=4, floor=80)
     yield from _labeled(2, "Budget", facts.budget, gives=3, floor=80)
+    yield from _labeled(2, "Likely cause", facts.cause, gives=5, floor=60, may_go=True)
     for change in facts.changes:
         yield from _labeled(2, "Changed", change, gives=7, floor=40, may_go=True)
     for caution in facts.cautions:

@@ -40,6 +40,7 @@ _LONGEST: Final = {
     "next_step": 200,
     "note": 400,
     "flapping": 200,
+    "cause": 300,
 }
 
 

@@ -139,6 +139,7 @@ def _details(letter: Letter) -> Json:
         "error_budget": facts.budget,
         "since": moment(facts.since),
         "flapping": facts.flapping,
+        "likely_cause": facts.cause,
         "owner": facts.owner,
         "first_action": facts.first_action,
         "why": facts.why,

@@ -50,6 +50,7 @@ def full(letter: Letter, *, interactive: bool) -> list[Block]:
         _fields(facts),
         _section(_remarks(facts)),
         _section(_slices(facts)),
+        _section(_list("Likely cause", (facts.cause,) if facts.cause else ())),
         _section(_list("What changed", facts.changes)),
         _section(_list("Careful", facts.cautions)),
         _section(_what_to_do(facts)),

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "dev": "dev",
     "dispatch": "dispatch",
     "evaluate": "evaluate",
+    "explain": "explain",
     "route": "route",
     "runbook": "runbook",
     "serve": "serve",

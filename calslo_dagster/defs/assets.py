@@ -10,6 +10,8 @@ from calslo_dagster.defs.jobs import INCREMENTAL, WRITERS
 from calslo_dagster.defs.partitions import days_of, weeks_of
 from calslo_dagster.defs.resources import LazyProject
 from calslo_dagster.pipeline.aggregate_snapshots import aggregate_days
+from calslo_dagster.pipeline.explain_breaches import MOST_AT_ONCE, MOST_IN_HISTORY, explain_breaches, first_causes
+from calslo_dagster.pipeline.find_anomalies import find_anomalies
 from calslo_dagster.pipeline.inspect_snapshots import inspect_snapshots
 from calslo_dagster.pipeline.measure_availability import measure_availability
 from calslo_dagster.pipeline.read_standing import breached_slices, read_course, read_standing
@@ -136,14 +138,41 @@ def calibration_tables(days: Days) -> dg.AssetsDefinition:
     return calibration_tables
 
 
+def anomalies(days: Days) -> dg.AssetsDefinition:
+    """Return the asset of anomalies."""
+
+    @dg.asset(
+        group_name="reports",
+        partitions_def=days,
+        backfill_policy=ONE_RUN,
+        pool=WRITERS,
+        deps=[SNAPSHOTS],
+        owners=OWNERS,
+        kinds={"python", "sql"},
+        description=(
+            "Hours in which a slice was unlike the same hours of other weeks or days: volume, label coverage, shape of "
+            "the scores, clamping, latency. In a week without trouble all slices together raise about one false alarm."
+        ),
+    )
+    def anomalies(context: dg.AssetExecutionContext, project: Project) -> dg.MaterializeResult:
+        report = find_anomalies(project.open(), list(days_of(context)), now=project.now())
+        return dg.MaterializeResult(metadata=metadata.of_anomalies(report))
+
+    return anomalies
+
+
 def summaries(slos: list[SLO]) -> list[dg.AssetsDefinition]:
     """Return the unpartitioned assets that summarise all measurements."""
     keys = [dg.AssetKey(["slo", slo.name]) for slo in slos]
 
-    @summary(keys, "Episodes in which an SLO of a slice was breached: onset, peak, recovery.")
-    def breaches(project: Project) -> dg.MaterializeResult:
-        report = track_breaches(project.open())
-        return dg.MaterializeResult(metadata=metadata.of_breaches(report, slos, project.now()))
+    @summary(keys, "Episodes in which an SLO of a slice was breached: onset, peak, recovery, likely cause.")
+    def breaches(context: dg.AssetExecutionContext, project: Project) -> dg.MaterializeResult:
+        opened, now = project.open(), project.now()
+        report = track_breaches(opened)
+        waiting = explain_breaches(opened, now=now, most=MOST_AT_ONCE if is_incremental(context) else MOST_IN_HISTORY)
+        causes = first_causes(opened, (*report.open, *report.changed))
+        found = metadata.of_breaches(report, slos, now)
+        return dg.MaterializeResult(metadata={**found, **metadata.of_causes(report, causes, waiting)})
 
     @summary([breaches.key], "Per SLO and slice: availability with bounds, error budget, burn rates, MTTR, MTTF, MTBF.")
     def availability(project: Project) -> dg.MaterializeResult:

@@ -23,6 +23,7 @@ HISTORY_JOB: Final = "history_job"
 WEEKLY_HISTORY_JOB: Final = "weekly_history_job"
 SUMMARIES_JOB: Final = "summaries_job"
 MAINTENANCE_JOB: Final = "maintenance_job"
+ANOMALIES_JOB: Final = "anomalies_job"
 
 # Runs that write the state take turns: dagster.yaml allows one at a time whose steps are in this pool, however it was
 # started. An instance that was set up before the pool was knows the tag of our jobs only.
@@ -48,14 +49,16 @@ def asset_jobs(slos: Iterable[SLO]) -> list[AssetJob]:
     # How SLOs stand now is judged once the summaries are up to date, not after each part of the past.
     judged = dg.AssetSelection.checks(*(dg.AssetCheckKey(_key(s), name) for s in slos for name in JUDGED))
     daily = dg.AssetSelection.assets("calibration_snapshots", "calibration_tables", *by_cadence[Cadence.MINUTE])
+    anomalies = dg.AssetSelection.assets("anomalies")
     weekly = dg.AssetSelection.assets("weekly_drift_report", *by_cadence[Cadence.WEEKLY])
     hasty, patient = {INCREMENTAL: "true", MAX_RUNTIME: "300"}, {MAX_RUNTIME: "1800"}
     return [
         _job(MINUTE_JOB, "Measure what came in since the last minute.", daily | summaries, **hasty),
-        _job(CATCH_UP_JOB, "Bring one day up to date with late data.", daily | summaries, **hasty, **LATER),
+        _job(CATCH_UP_JOB, "Bring one day up to date with late data.", daily | anomalies | summaries, **hasty, **LATER),
         _job(WEEKLY_JOB, "Compare the week that ended with the last.", weekly | summaries, **patient, **LATER),
-        _job(HISTORY_JOB, "Recompute a range of days from the log.", daily - judged),
+        _job(HISTORY_JOB, "Recompute a range of days from the log.", (daily | anomalies) - judged),
         _job(WEEKLY_HISTORY_JOB, "Recompute a range of weeks.", weekly - judged),
+        _job(ANOMALIES_JOB, "Find the hours of a day that are unlike their season.", anomalies, **patient, **LATER),
         _job(SUMMARIES_JOB, "Bring breaches, availability and health up to date.", summaries | judged),
     ]
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 import dagster as dg
 
 from calslo_dagster.pipeline.aggregate_snapshots import SnapshotReport
+from calslo_dagster.pipeline.find_anomalies import AnomalyReport
 from calslo_dagster.pipeline.measure_availability import AvailabilityReport
 from calslo_dagster.pipeline.report_drift import DriftReport
 from calslo_dagster.pipeline.tabulate_calibration import CalibrationTable
@@ -20,9 +21,11 @@ from calslo_dagster.reporting.tables import (
     bullets,
     markdown,
     measurements_markdown,
+    moment,
     sparkline,
     worst_first,
 )
+from calslo_dagster.slo.causes import Cause
 from calslo_dagster.slo.health import HealthReport
 from calslo_dagster.slo.limits import promise
 from calslo_dagster.slo.model import EVERYTHING, SLO, Measurement, Verdict
@@ -141,6 +144,37 @@ def of_breaches(report: BreachReport, slos: Sequence[SLO], now: Any) -> Metadata
         "open": len(report.open),
         "days_folded": report.days_folded,
         "breaches": dg.MetadataValue.md(breaches_markdown(unique[:MOST_ROWS])),
+    }
+
+
+def of_causes(report: BreachReport, causes: Mapping[str, Cause], waiting: int) -> Metadata:
+    """Return the first cause of each breach that is open or has changed, and how many still wait to be explained."""
+    found = {breach.id: breach for breach in (*report.open, *report.changed)}
+    lines = [
+        (found[name].slo, found[name].slice, cause.kind, f"{cause.score:.2f}", cause.evidence)
+        for name, cause in causes.items()
+        if name in found
+    ]
+    lines.sort(key=lambda line: (-float(line[3]), *line))
+    header = ("SLO", "slice", "cause", "score", "evidence")
+    return {
+        "causes": dg.MetadataValue.md(markdown(header, lines[:MOST_ROWS]) if lines else "nothing to explain"),
+        "breaches_not_explained_yet": waiting,
+    }
+
+
+def of_anomalies(report: AnomalyReport) -> Metadata:
+    """Return the most unusual spans."""
+    header = ("slice", "what", "from (UTC)", "to (UTC)", "score", "found")
+    lines = [
+        (row.slice, row.kind, moment(row.starts_at), moment(row.ends_at), f"{row.score:+.1f}", row.reason)
+        for row in report.found[:MOST_ROWS]
+    ]
+    return {
+        "dagster/row_count": len(report.found),
+        "series": report.series,
+        "score_limit": report.limit,
+        "anomalies": dg.MetadataValue.md(markdown(header, lines) if lines else "none"),
     }
 
 

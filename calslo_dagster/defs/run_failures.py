@@ -8,6 +8,7 @@ from typing import Final
 import dagster as dg
 
 from calslo_dagster.defs.jobs import (
+    ANOMALIES_JOB,
     CATCH_UP_JOB,
     HISTORY_JOB,
     MAINTENANCE_JOB,
@@ -29,6 +30,7 @@ JOBS: Final = (
     WEEKLY_HISTORY_JOB,
     SUMMARIES_JOB,
     MAINTENANCE_JOB,
+    ANOMALIES_JOB,
     BY_HAND,
 )
 # A failure that nobody noticed for longer has become part of the past.

@@ -5,11 +5,12 @@ from typing import Final
 
 import dagster as dg
 
-from calslo_dagster.defs.jobs import MAINTENANCE_JOB, MINUTE_JOB, WEEKLY_JOB
+from calslo_dagster.defs.jobs import ANOMALIES_JOB, MAINTENANCE_JOB, MINUTE_JOB, WEEKLY_JOB
 from calslo_dagster.defs.orphans import UNFINISHED, fail_orphans
 
 # Bounded, so that a run that a crash left STARTED cannot block the schedule for ever.
 LOOK_BACK: Final = timedelta(minutes=10)
+HOUR: Final = timedelta(hours=1)
 
 
 def busy_run(instance: dg.DagsterInstance, job: str, now: datetime) -> str | None:
@@ -34,6 +35,19 @@ def every_minute(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.Sk
     if busy:
         return dg.SkipReason(f"run {busy} of {MINUTE_JOB} still works; the next tick catches up")
     return dg.RunRequest(partition_key=tick.date().isoformat())
+
+
+@dg.schedule(
+    name="every_hour",
+    job_name=ANOMALIES_JOB,
+    cron_schedule="25 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Look for anomalies in the hours of today that are over.",
+)
+def every_hour(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Request a run for the day of the last full hour, so that the last one of a day is judged too."""
+    return dg.RunRequest(partition_key=(context.scheduled_execution_time - HOUR).date().isoformat())
 
 
 def every_week(cron: str) -> dg.ScheduleDefinition:

@@ -2,16 +2,24 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
 from calslo_dagster.engine.facts import CELLS, FACTS, LATENCY, MASKS, TOTALS, Fact
-from calslo_dagster.engine.parquet import common_slices, exact_sums, fact_files, identifier, read_notes, rows_of
+from calslo_dagster.engine.parquet import (
+    common_slices,
+    exact_sums,
+    fact_files,
+    identifier,
+    literal,
+    read_notes,
+    rows_of,
+)
 from calslo_dagster.engine.series import Ints, Names, Panes, SliceRows, SnapshotSeries
 from calslo_dagster.errors import SnapshotError
 from calslo_dagster.stats.snapshot import CELL_SUMS, TOTAL_SUMS
@@ -38,6 +46,11 @@ class FactTables:
                 f"snapshots have slices {list(self.slice_columns)}, not {unknown[0]!r}: the slice columns changed; "
                 "aggregate these spans again"
             )
+
+    def of_version(self, version: str) -> Self:
+        """Return the facts of one calibrator version."""
+        wanted = f"version = {literal(version)}"
+        return replace(self, selects={name: f"SELECT * FROM ({s}) WHERE {wanted}" for name, s in self.selects.items()})
 
 
 def open_tables(connection: duckdb.DuckDBPyConnection, partials: Sequence[Path]) -> FactTables:

@@ -32,13 +32,16 @@ def window(
     *,
     slice_columns: Sequence[str] = (),
     views: Views | None = None,
+    version: str | None = None,
 ) -> dict[SliceKey, Snapshot]:
     """Return the snapshot of every slice with rows in the half-open window, None for an open side.
 
-    views: subsets of the slice columns to evaluate, by default none of them (everything) and all of them. The window
-    must lie on edges of the buckets that the partials hold, 15 minutes unless they were rolled up.
+    views: subsets of the slice columns to evaluate, by default none of them (everything) and all of them; version: of
+    this calibrator version alone. The window must lie on edges of the buckets that the partials hold, 15 minutes unless
+    they were rolled up.
     """
     tables = open_tables(connection, partials)
+    tables = tables if version is None else tables.of_version(version)
     start, end = start_us or 0, _END_US if end_us is None else end_us
     for edge in (start_us, end_us):
         _check_edge(edge, max(tables.resolution_us, PANE_US))

@@ -17,6 +17,7 @@ from calslo_dagster.pipeline.project import Log, Project
 from calslo_dagster.pipeline.spans import is_closed
 from calslo_dagster.slo.windows import DAY, WEEK, Window, day_span
 from calslo_dagster.sources.base import EPOCH, micros
+from calslo_dagster.stats.anomalies import MOST_DAYS, MOST_WEEKS, seasonal
 from calslo_dagster.store import partials
 from calslo_dagster.store.partials import Kind, Partial
 
@@ -28,9 +29,8 @@ SHORT: Final = timedelta(hours=6)
 # With so many expected, chance alone does not halve them: that would be five standard deviations.
 LEAST_EXPECTED: Final = 100
 # Weekdays differ from each other more than weeks do, so weeks are what we compare with once we have some.
-WEEKS: Final = tuple(n * WEEK for n in range(1, 5))
-LEAST_WEEKS: Final = 3
-DAYS: Final = tuple(n * DAY for n in range(1, 8))
+WEEKS: Final = tuple(n * WEEK for n in range(1, MOST_WEEKS + 1))
+DAYS: Final = tuple(n * DAY for n in range(1, MOST_DAYS + 1))
 # Labels are missed once this share of them has usually come.
 USUALLY: Final = 0.9
 # What is assumed of a feed that does not say when a label was written.
@@ -78,7 +78,7 @@ def compare_labels(project: Project, connection: DuckDBPyConnection, report: Sna
     found = []
     for log in project.logs(report.now):
         course = _Course(project, connection, log.name)
-        for window in _windows(report, _usual_delay(project, connection, log, report)):
+        for window in _windows(report, usual_delay(project, connection, log, report.days[-1].day)):
             share, hours = _usual_share(project, log.name, window.start.date()), course.hours(window)
             events = sum(hour.events for hour in hours)
             if share is not None and share * events >= LEAST_EXPECTED:
@@ -124,8 +124,7 @@ class _Course:
         counts = {back: sum(h.rows for at, h in hours.items() if _holds(w, at)) for back, w in known.items()}
         weeks = [counts[back] for back in WEEKS if counts.get(back)]
         days = [counts[back] for back in DAYS if counts.get(back)]
-        chosen = weeks if len(weeks) >= LEAST_WEEKS else days
-        return median(chosen) if chosen else None
+        return seasonal(weeks, days)
 
     def _read(self, windows: Sequence[Window]) -> dict[int, Hour]:
         spans = [(micros(window.start), micros(window.end)) for window in windows]
@@ -159,14 +158,14 @@ def _usual_share(project: Project, source: str, before: date) -> float | None:
     return median(shares) or None if shares else None
 
 
-def _usual_delay(project: Project, connection: DuckDBPyConnection, log: Log, report: SnapshotReport) -> timedelta:
-    """Return how old events usually are when their labels have come, by the oldest that are still on record.
+def usual_delay(project: Project, connection: DuckDBPyConnection, log: Log, day: date) -> timedelta:
+    """Return how old events usually are when their labels have come, by the oldest on record on this day.
 
     Younger events have only those labels that came early. Labels that stand in the log itself are there at once.
     """
     if log.labels is None:
         return timedelta(0)
-    day, found = report.days[-1].day, list[int]()
+    found = list[int]()
     first = day - project.settings.label_horizon
     with project.store.read() as session:
         span = micros(day_span(first).start), micros(day_span(day).start)

@@ -18,7 +18,7 @@ from calslo_dagster.pipeline.project import Project
 from calslo_dagster.slo.limits import promise
 from calslo_dagster.slo.model import EVERYTHING, SLO
 from calslo_dagster.slo.windows import spoken
-from calslo_dagster.store import alerts, availability, manifests, measurements
+from calslo_dagster.store import alerts, availability, breach_causes, manifests, measurements
 from calslo_dagster.store.availability import AvailabilityRow
 
 MOST_WORST: Final = 10
@@ -75,6 +75,7 @@ class FactBook:
             worst=tuple(_member(alert) for alert in shown[:MOST_WORST]),
             peak=max((_member(a) for a in ever), key=lambda m: m.finding.excess, default=None),
             budget=self._budget(slo, shown),
+            cause=self._cause(shown),
             changes=tuple(self._changes(incident.labels["model"], shown)),
             cautions=tuple(self._cautions(slo, shown)),
             why=order.reason,
@@ -109,6 +110,13 @@ class FactBook:
             return ""
         burns = ", ".join(f"{b['long_rate']:.3g} times as fast as it lasts ({b['tier']})" for b in row.burn)
         return _left(row) + (f"; it burns {burns}" if burns else "")
+
+    def _cause(self, shown: Sequence[Alert]) -> str:
+        """Return what is likely behind the worst breach, as far as it was known by now; empty where nothing is."""
+        worst = next((alert for alert in shown if alert.subject.kind is Kind.BREACH), None)
+        known = breach_causes.first(self.session, [worst.source_id], until=self.now) if worst else {}
+        found = known.get(worst.source_id) if worst else None
+        return found.evidence if found and found.stands_out else ""
 
     def _changes(self, model: str, shown: Sequence[Alert]) -> Iterable[str]:
         """Yield the calibrators that were fitted shortly before it began, the newest first."""

@@ -5,7 +5,9 @@ from typing import Final
 
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.store import (
+    anomalies,
     availability,
+    breach_causes,
     deliveries,
     drift,
     drift_attributions,
@@ -33,6 +35,8 @@ def prune_history(project: Project, *, now: datetime) -> dict[str, int]:
         out["drift_deleted"] = sum(
             table.prune(session, before) for table in (drift, drift_attributions, drift_distances)
         )
+        out["anomalies_deleted"] = anomalies.prune(session, before)
+        out["causes_deleted"] = breach_causes.forget_withdrawn(session)
         out["messages_deleted"] = deliveries.prune(session, now - keep.messages)
     with project.store.read() as session:
         listed = set(partials.paths(session))

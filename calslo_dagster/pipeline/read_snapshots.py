@@ -31,13 +31,15 @@ class Snapshots:
     span: Window
     listed: tuple[Partial, ...]
 
-    def window(self, window: Window) -> dict[str, Snapshot]:
+    def window(self, window: Window, *, version: str | None = None) -> dict[str, Snapshot]:
         """Return the snapshot of every slice that has rows in the window, by name; not to be changed.
 
-        The SLOs of one minute look at the same few windows, so the last ones are kept. Folders are named by their
-        content, which makes what is kept exact.
+        version: of this calibrator version alone. The SLOs of one minute look at the same few windows, so the last ones
+        are kept. Folders are named by their content, which makes what is kept exact.
         """
         folders, recent = self._folders(window), self.project.recent_windows
+        if version is not None:
+            return self._read(folders, window, version)
         key = (window, *folders)
         if key not in recent:
             recent[key] = self._read(folders, window)
@@ -45,7 +47,12 @@ class Snapshots:
             recent.pop(next(iter(recent)))
         return recent[key]
 
-    def _read(self, folders: list[Path], window: Window) -> dict[str, Snapshot]:
+    @property
+    def folders(self) -> list[Path]:
+        """The folders of the partials that hold the span."""
+        return self._folders(self.span)
+
+    def _read(self, folders: list[Path], window: Window, version: str | None = None) -> dict[str, Snapshot]:
         found = read.window(
             self.connection,
             folders,
@@ -53,6 +60,7 @@ class Snapshots:
             micros(window.end),
             slice_columns=self.project.slice_columns,
             views=self.project.views,
+            version=version,
         )
         return {self._name(key): snapshot for key, snapshot in found.items()}
 

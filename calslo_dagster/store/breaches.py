@@ -157,6 +157,21 @@ def by_id(session: Session, breach_id: str) -> Breach | None:
     return found[0] if found else None
 
 
+def newest(session: Session, slo: str, slice_name: str | None = None) -> Breach | None:
+    """Return the SLO's breach, of one slice if it is named, that began last; the worst of those; None without any."""
+    table = breaches.c
+    wanted = sa.select(breaches).where(table.slo == slo)
+    wanted = wanted if slice_name is None else wanted.where(table.slice == slice_name)
+    row = session.execute(wanted.order_by(table.onset.desc(), table.peak_excess.desc()).limit(1)).first()
+    return _breach(dict(row._mapping)) if row else None
+
+
+def beginning_with(session: Session, prefix: str) -> tuple[Breach, ...]:
+    """Return the breaches whose ids begin so; none for an empty beginning."""
+    wanted = sa.select(breaches).where(breaches.c.id.startswith(prefix, autoescape=True))
+    return _loaded(session, wanted) if prefix else ()
+
+
 def _record(row: Breach) -> dict[str, Any]:
     record = stored.records(breaches, [row])[0]
     record["threshold"], record["threshold_high"] = stored.ends(row.threshold)

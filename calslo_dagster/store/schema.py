@@ -29,7 +29,7 @@ from calslo_dagster.store.columns import (
 )
 
 # The newest migration; `open_store` compares it with the database without loading Alembic.
-REVISION: Final = "0005"
+REVISION: Final = "0006"
 VERSION_TABLE: Final = "calslo_schema_version"
 
 metadata: Final = sa.MetaData(
@@ -146,6 +146,22 @@ sa.Index(None, breaches.c.slo, breaches.c.slice, breaches.c.onset)
 
 # The state of the breach fold before the first window of the day.
 breach_states: Final = sa.Table("breach_states", metadata, *key(slo=NAME, slice=SLICE, day=DATE), *required(state=JSON))
+
+# `basis` identifies what the causes were computed from, so that a breach is explained again only when that has changed.
+breach_causes: Final = sa.Table(
+    "breach_causes",
+    metadata,
+    *key(breach_id=DIGEST, rank=INT),
+    *required(kind=WORD, score=FLOAT, evidence=TEXT, advice=TEXT, basis=DIGEST, found_at=INSTANT),
+)
+
+# `day` is the partition that found it, which replaces all that it found before.
+anomalies: Final = sa.Table(
+    "anomalies",
+    metadata,
+    *key(day=DATE, slice=SLICE, kind=WORD, starts_at=INSTANT),
+    *required(ends_at=INSTANT, value=FLOAT, expected=FLOAT, low=FLOAT, high=FLOAT, score=FLOAT, reason=TEXT),
+)
 
 unfolded_days: Final = sa.Table("unfolded_days", metadata, *key(slo=NAME, day=DATE))
 

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,16 @@ from calslo_dagster.alerting.model import Action
 from calslo_dagster.channels.pagerduty import described
 from calslo_dagster.channels.slack_blocks import full
 from calslo_dagster.pipeline.project import Project
+from calslo_dagster.slo.causes import Cause, CauseKind
 from calslo_dagster.slo.model import Severity
-from calslo_dagster.store import deliveries, troubles
+from calslo_dagster.store import breach_causes, breaches, deliveries, troubles
 from calslo_dagster.store.session import Lock
 from calslo_dagster.store.troubles import Trouble
 from calslo_dagster_tests.channels.letters import letter
 from calslo_dagster_tests.cli.running import run
 from calslo_dagster_tests.pipeline.incident_room import NOON, POLICY, Room, room_at
 
+LATER = NOON + timedelta(hours=1)
 COPY = "  runbook_url: https://wiki.test/books\n"
 
 
@@ -83,3 +86,24 @@ def test_with_an_address_the_runbook_is_a_link_everywhere(tmp_path: Path) -> Non
     assert described(page)["links"] == [{"href": address, "text": "Runbook"}]
     [buttons] = [block for block in full(page, interactive=True) if block["type"] == "actions"]
     assert [one["url"] for one in buttons["elements"] if "url" in one] == [address]
+
+
+@pytest.mark.parametrize(("found_at", "score", "is_told"), [(NOON, 0.8, True), (LATER, 0.8, False), (NOON, 0.2, False)])
+def test_the_likely_cause_is_told_if_it_stands_out_and_was_known_by_then(
+    tmp_path: Path, found_at: datetime, score: float, is_told: bool
+) -> None:
+    room = room_at(tmp_path)
+    cause = Cause(CauseKind.OUTCOME, score, "Labels came at another rate.", "Look at the feed.")
+    with room.project.store:
+        room.breach("intent=buy")
+        with room.project.store.write() as session:
+            [breach] = breaches.open_ones(session)
+            breach_causes.replace(session, breach.id, [cause], basis="b", at=found_at)
+        room.look()
+        facts = told(room)
+
+    assert facts.cause == (cause.evidence if is_told else "")
+    assert (f"Likely cause: {cause.evidence}" in compose(facts, Action.TRIGGER).text) is is_told
+    page = letter(known=facts)
+    assert (cause.evidence in str(described(page))) is is_told
+    assert (cause.evidence in str(full(page, interactive=False))) is is_told
