@@ -28,7 +28,7 @@ from calslo_dagster.store.columns import (
 )
 
 # The newest migration; `open_store` compares it with the database without loading Alembic.
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 VERSION_TABLE: Final = "calslo_schema_version"
 
 metadata: Final = sa.MetaData(
@@ -101,6 +101,19 @@ drift: Final = sa.Table(
     *required(events_current=INT, events_previous=INT),
     *optional(limit=FLOAT),
     *required(verdict=WORD, reason=TEXT),
+)
+
+# `quantity` is shift, slope or either; `forecast` is the 10, 50 and 90 % quantiles of the 30 days from `day` on.
+trends: Final = sa.Table(
+    "trends",
+    metadata,
+    *key(slo=NAME, day=DATE, slice=SLICE, quantity=WORD),
+    *required(points=INT, direction=WORD),
+    *optional(probability=FLOAT, p_degrading=FLOAT, per_day=FLOAT, se=FLOAT, z=FLOAT, limit_low=FLOAT),
+    *optional(limit_high=FLOAT, p7=FLOAT, p30=FLOAT),
+    *required(forecast=JSON),
+    *optional(breach_on=DATE),
+    *required(days_needed=INT, reason=TEXT),
 )
 
 breaches: Final = sa.Table(
