@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from calslo_dagster.pipeline.project import Project
-from calslo_dagster.store import availability, deliveries, evaluations, health, measurements, partials
+from calslo_dagster.store import availability, deliveries, evaluations, health, measurements, partials, trends
 from calslo_dagster.store.partial_files import remove_unlisted
 
 # A partial may be in place for a while before its row is committed.
@@ -20,6 +20,7 @@ def prune_history(project: Project, *, now: datetime) -> dict[str, int]:
         out["evaluations_deleted"] = sum(evaluations.prune(session, n, before) for n in project.registry.names)
         out["availability_deleted"] = availability.prune(session, before)
         out["health_deleted"] = health.prune(session, before)
+        out["trends_deleted"] = trends.prune(session, before.date())
         out["messages_deleted"] = deliveries.prune(session, now - keep.messages)
     with project.store.read() as session:
         listed = set(partials.paths(session))
