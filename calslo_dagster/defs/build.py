@@ -26,12 +26,17 @@ def _assembled(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitio
     measured = [assets.measurements(slo, days, weeks, settings.dashboard_url) for slo in slos]
     runs = jobs.asset_jobs(slos)
     late = [job for job in runs if job.name in (jobs.CATCH_UP_JOB, jobs.WEEKLY_JOB)]
-    reports = [assets.drift_report(weeks), assets.calibration_tables(days), *assets.summaries(slos)]
+    reports = [assets.drift_report(weeks), assets.calibration_tables(days), assets.calibration_trends(days)]
     return dg.Definitions(
-        assets=[assets.snapshots(days), *measured, *reports],
+        assets=[assets.snapshots(days), *measured, *reports, *assets.summaries(slos)],
         asset_checks=[checks.objectives(slos)],
         jobs=[*runs, jobs.maintenance_job],
-        schedules=[schedules.every_minute, schedules.every_week(settings.weekly_cron), schedules.every_night],
+        schedules=[
+            schedules.every_minute,
+            schedules.every_day,
+            schedules.every_week(settings.weekly_cron),
+            schedules.every_night,
+        ],
         sensors=[*sensors.OWN, *sensors.catch_up_sensors(late)],
         # For runs of single assets too, which no job of ours stands behind: a process per step costs a minute.
         executor=dg.in_process_executor,

@@ -17,6 +17,7 @@ from calslo_dagster.slo.model import SLO, Cadence
 AssetJob = UnresolvedAssetJobDefinition
 
 MINUTE_JOB: Final = "minute_job"
+DAILY_JOB: Final = "daily_job"
 CATCH_UP_JOB: Final = "catch_up_job"
 WEEKLY_JOB: Final = "weekly_job"
 HISTORY_JOB: Final = "history_job"
@@ -49,12 +50,14 @@ def asset_jobs(slos: Iterable[SLO]) -> list[AssetJob]:
     judged = dg.AssetSelection.checks(*(dg.AssetCheckKey(_key(s), name) for s in slos for name in JUDGED))
     daily = dg.AssetSelection.assets("calibration_snapshots", "calibration_tables", *by_cadence[Cadence.MINUTE])
     weekly = dg.AssetSelection.assets("weekly_drift_report", *by_cadence[Cadence.WEEKLY])
+    trends = dg.AssetSelection.assets("calibration_trends")
     hasty, patient = {INCREMENTAL: "true", MAX_RUNTIME: "300"}, {MAX_RUNTIME: "1800"}
     return [
         _job(MINUTE_JOB, "Measure what came in since the last minute.", daily | summaries, **hasty),
+        _job(DAILY_JOB, "Project where slices are heading.", trends, **patient, **LATER),
         _job(CATCH_UP_JOB, "Bring one day up to date with late data.", daily | summaries, **hasty, **LATER),
         _job(WEEKLY_JOB, "Compare the week that ended with the last.", weekly | summaries, **patient, **LATER),
-        _job(HISTORY_JOB, "Recompute a range of days from the log.", daily - judged),
+        _job(HISTORY_JOB, "Recompute a range of days from the log.", (daily | trends) - judged),
         _job(WEEKLY_HISTORY_JOB, "Recompute a range of weeks.", weekly - judged),
         _job(SUMMARIES_JOB, "Bring breaches, availability and health up to date.", summaries | judged),
     ]
