@@ -107,7 +107,8 @@ def _days(project: Project, slo: SLO, wanted: Sequence[date], now: datetime) -> 
         while day < max(wanted):
             span = day_span(day)
             is_over = watermark is not None and watermark >= span.end
-            found = snapshots_over(project, connection, span).window(span) if is_over else {}
+            snapshots = snapshots_over(project, connection, span)
+            found = snapshots.window(span) if is_over and snapshots.listed else {}
             covered = {name: snapshot for name, snapshot in found.items() if matches(slo.slices, name)}
             yield day, {n: (_point(slo, day, (n, model), s, fitted=fitted), s) for n, s in covered.items()}
             day += DAY
