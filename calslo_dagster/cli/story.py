@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
@@ -14,14 +15,18 @@ from calslo_dagster.defs.resources import LazyProject
 from calslo_dagster.pipeline.evaluate_demo import evaluate_demo
 from calslo_dagster.pipeline.feed_demo import demo_script
 from calslo_dagster.pipeline.project import Project
+from calslo_dagster.pipeline.read_standing import read_trends
 from calslo_dagster.pipeline.roll_up_health import current
 from calslo_dagster.reporting.availability import mean_time
 from calslo_dagster.reporting.tables import moment, percent, worst_first
+from calslo_dagster.reporting.trends import sentences
 from calslo_dagster.slo.windows import spoken
 from calslo_dagster.sources.demo.scoring import Scorecard
 from calslo_dagster.sources.demo.script import Incident, Script
 from calslo_dagster.store import availability, health
 from calslo_dagster.store.availability import AvailabilityRow
+
+MOST_HEADING: Final = 5
 
 
 def tell(project: LazyProject, settings_file: Path) -> None:
@@ -36,6 +41,7 @@ def tell(project: LazyProject, settings_file: Path) -> None:
     _tell_availability(out, opened)
     out.print()
     _tell_health(out, opened)
+    _tell_trends(out, opened)
     _tell_places(out, opened, settings_file)
 
 
@@ -96,6 +102,13 @@ def _tell_health(out: Console, project: Project) -> None:
         overall = next(row.health for row in health.latest(session) if row.kind is health.Scope.OVERALL)
     score = "unknown" if overall.score is None else f"{overall.score} of 100"
     out.print(f"Health: {overall.word}, {score}. {overall.reason}\n")
+
+
+def _tell_trends(out: Console, project: Project) -> None:
+    lines = sentences(read_trends(project), MOST_HEADING)
+    if lines:
+        out.print(table("Where the calibration of slices is heading", ("outlook",), [(line,) for line in lines]))
+        out.print()
 
 
 def _command(settings_file: Path, words: str) -> str:

@@ -14,13 +14,15 @@ from calslo_dagster.pipeline.explain_breaches import MOST_AT_ONCE, MOST_IN_HISTO
 from calslo_dagster.pipeline.find_anomalies import find_anomalies
 from calslo_dagster.pipeline.inspect_snapshots import inspect_snapshots
 from calslo_dagster.pipeline.measure_availability import measure_availability
-from calslo_dagster.pipeline.read_standing import breached_slices, read_course, read_standing
+from calslo_dagster.pipeline.project_trends import TREND_SLO, project_trends
+from calslo_dagster.pipeline.read_standing import breached_slices, read_course, read_standing, read_trends
 from calslo_dagster.pipeline.report_drift import report_drift
 from calslo_dagster.pipeline.roll_up_health import roll_up_health
 from calslo_dagster.pipeline.tabulate_calibration import tabulate_calibration
 from calslo_dagster.pipeline.take_measurements import Request, measure_days, measure_weeks
 from calslo_dagster.pipeline.track_breaches import track_breaches
 from calslo_dagster.slo.model import SLO, Cadence
+from calslo_dagster.stats.trend import SPAN
 
 OWNERS: Final = ["team:model-reliability"]
 SNAPSHOTS: Final = "calibration_snapshots"
@@ -89,7 +91,8 @@ def measurements(slo: SLO, days: Days, weeks: Weeks, dashboard_url: str | None =
             report = measure_days(opened, request, list(days_of(context)))
         last = report.latest or read_standing(opened, slo, now=now).rows
         course = read_course(opened, slo, until=max((row.window_end for row in report.latest), default=None))
-        return dg.MaterializeResult(metadata=metadata.of_measurements(report, slo, last, course))
+        heading = metadata.of_heading(read_trends(opened)) if slo.name == TREND_SLO else {}
+        return dg.MaterializeResult(metadata={**metadata.of_measurements(report, slo, last, course), **heading})
 
     return slo_measurements
 
@@ -111,8 +114,10 @@ def drift_report(weeks: Weeks) -> dg.AssetsDefinition:
         ),
     )
     def weekly_drift_report(context: dg.AssetExecutionContext, project: Project) -> dg.MaterializeResult:
-        report = report_drift(project.open(), list(weeks_of(context)))
-        return dg.MaterializeResult(metadata=metadata.of_drift(report))
+        opened = project.open()
+        report = report_drift(opened, list(weeks_of(context)))
+        heading = metadata.of_heading(read_trends(opened, until=report.week_end.date()))
+        return dg.MaterializeResult(metadata={**metadata.of_drift(report), **heading})
 
     return weekly_drift_report
 
@@ -161,6 +166,26 @@ def anomalies(days: Days) -> dg.AssetsDefinition:
     return anomalies
 
 
+def calibration_trends(days: Days) -> dg.AssetsDefinition:
+    """Return the asset of trends."""
+
+    @dg.asset(
+        group_name="reports",
+        partitions_def=days,
+        backfill_policy=ONE_RUN,
+        pool=WRITERS,
+        deps=[_on_snapshots(SPAN, until=-1)],
+        owners=OWNERS,
+        kinds={"python", "sql"},
+        description="Where the calibration of each slice is heading, from the 28 days before, and when it may breach.",
+    )
+    def calibration_trends(context: dg.AssetExecutionContext, project: Project) -> dg.MaterializeResult:
+        report = project_trends(project.open(), list(days_of(context)), now=project.now())
+        return dg.MaterializeResult(metadata=metadata.of_trends(report))
+
+    return calibration_trends
+
+
 def summaries(slos: list[SLO]) -> list[dg.AssetsDefinition]:
     """Return the unpartitioned assets that summarise all measurements."""
     keys = [dg.AssetKey(["slo", slo.name]) for slo in slos]
@@ -200,7 +225,9 @@ def summary(
     )
 
 
-def _on_snapshots() -> dg.AssetDep:
-    """Windows of a day reach into the day before, and a week is compared with the week before."""
-    back = dg.TimeWindowPartitionMapping(start_offset=-1, allow_nonexistent_upstream_partitions=True)
-    return dg.AssetDep(SNAPSHOTS, partition_mapping=back)
+def _on_snapshots(back: int = 1, *, until: int = 0) -> dg.AssetDep:
+    """Windows of a day reach into the day before, a week is compared with the week before, a trend has 28 days."""
+    mapping = dg.TimeWindowPartitionMapping(
+        start_offset=-back, end_offset=until, allow_nonexistent_upstream_partitions=True
+    )
+    return dg.AssetDep(SNAPSHOTS, partition_mapping=mapping)

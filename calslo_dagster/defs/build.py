@@ -30,15 +30,16 @@ def _assembled(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitio
         assets.drift_report(weeks),
         assets.calibration_tables(days),
         assets.anomalies(days),
-        *assets.summaries(slos),
+        assets.calibration_trends(days),
     ]
     return dg.Definitions(
-        assets=[assets.snapshots(days), *measured, *reports],
+        assets=[assets.snapshots(days), *measured, *reports, *assets.summaries(slos)],
         asset_checks=[checks.objectives(slos)],
         jobs=[*runs, jobs.maintenance_job],
         schedules=[
             schedules.every_minute,
             schedules.every_hour,
+            schedules.every_day,
             schedules.every_week(settings.weekly_cron),
             schedules.every_night,
         ],

@@ -17,6 +17,7 @@ from calslo_dagster.slo.model import SLO, Cadence
 AssetJob = UnresolvedAssetJobDefinition
 
 MINUTE_JOB: Final = "minute_job"
+DAILY_JOB: Final = "daily_job"
 CATCH_UP_JOB: Final = "catch_up_job"
 WEEKLY_JOB: Final = "weekly_job"
 HISTORY_JOB: Final = "history_job"
@@ -51,12 +52,14 @@ def asset_jobs(slos: Iterable[SLO]) -> list[AssetJob]:
     daily = dg.AssetSelection.assets("calibration_snapshots", "calibration_tables", *by_cadence[Cadence.MINUTE])
     anomalies = dg.AssetSelection.assets("anomalies")
     weekly = dg.AssetSelection.assets("weekly_drift_report", *by_cadence[Cadence.WEEKLY])
+    trends = dg.AssetSelection.assets("calibration_trends")
     hasty, patient = {INCREMENTAL: "true", MAX_RUNTIME: "300"}, {MAX_RUNTIME: "1800"}
     return [
         _job(MINUTE_JOB, "Measure what came in since the last minute.", daily | summaries, **hasty),
+        _job(DAILY_JOB, "Project where slices are heading.", trends, **patient, **LATER),
         _job(CATCH_UP_JOB, "Bring one day up to date with late data.", daily | anomalies | summaries, **hasty, **LATER),
         _job(WEEKLY_JOB, "Compare the week that ended with the last.", weekly | summaries, **patient, **LATER),
-        _job(HISTORY_JOB, "Recompute a range of days from the log.", (daily | anomalies) - judged),
+        _job(HISTORY_JOB, "Recompute a range of days from the log.", (daily | anomalies | trends) - judged),
         _job(WEEKLY_HISTORY_JOB, "Recompute a range of weeks.", weekly - judged),
         _job(ANOMALIES_JOB, "Find the hours of a day that are unlike their season.", anomalies, **patient, **LATER),
         _job(SUMMARIES_JOB, "Bring breaches, availability and health up to date.", summaries | judged),

@@ -8,6 +8,7 @@ import dagster as dg
 from calslo_dagster.pipeline.aggregate_snapshots import SnapshotReport
 from calslo_dagster.pipeline.find_anomalies import AnomalyReport
 from calslo_dagster.pipeline.measure_availability import AvailabilityReport
+from calslo_dagster.pipeline.project_trends import TrendReport
 from calslo_dagster.pipeline.report_drift import DriftReport
 from calslo_dagster.pipeline.tabulate_calibration import CalibrationTable
 from calslo_dagster.pipeline.take_measurements import MeasurementReport
@@ -25,11 +26,14 @@ from calslo_dagster.reporting.tables import (
     sparkline,
     worst_first,
 )
+from calslo_dagster.reporting.trends import trend_lines, trends_markdown
 from calslo_dagster.slo.causes import Cause
 from calslo_dagster.slo.health import HealthReport
 from calslo_dagster.slo.limits import promise
 from calslo_dagster.slo.model import EVERYTHING, SLO, Measurement, Verdict
+from calslo_dagster.slo.slice_trends import Quantity, SliceTrend
 from calslo_dagster.slo.windows import spoken
+from calslo_dagster.stats.trend import Direction
 from calslo_dagster.store.availability import AvailabilityRow as Stored
 
 Metadata = Mapping[str, Any]
@@ -38,6 +42,7 @@ MOST_ROWS: Final = 25
 MOST_TABLES: Final = 8
 WORST_TABLES: Final = 3
 DRIFT_VERDICTS: Final = (Verdict.BREACHED, Verdict.WARNING, Verdict.UNKNOWN, Verdict.MEETING)
+MOST_HEADING: Final = 8
 
 
 def of_definition(slo: SLO, dashboard_url: str | None) -> Metadata:
@@ -110,6 +115,27 @@ def of_drift(report: DriftReport) -> Metadata:
         "why": dg.MetadataValue.md(drift_attribution_markdown(report.attributed[:MOST_ROWS])),
         "scores_moved": dg.MetadataValue.md(distances_markdown(report.distances, MOST_ROWS)),
     }
+
+
+def of_trends(report: TrendReport) -> Metadata:
+    """Return where slices are heading: the likeliest breach first, in a table and in words."""
+    heading = [row for row in report.rows if row.quantity is Quantity.EITHER]
+    return {
+        "dagster/row_count": report.stored,
+        "as_of": report.day.isoformat(),
+        "slices_projected": len(heading),
+        **{str(d): sum(row.direction is d for row in heading) for d in Direction},
+        "worst_first": dg.MetadataValue.md(report.reason or trends_markdown(report.rows, MOST_ROWS)),
+        **of_heading(report.rows),
+    }
+
+
+def of_heading(rows: Sequence[SliceTrend]) -> Metadata:
+    """Return a sentence for each slice that is the likeliest to breach, with the day that they were projected on."""
+    as_of = max((row.day for row in rows), default=None)
+    return {"heading": dg.MetadataValue.md(trend_lines(rows, MOST_HEADING))} | (
+        {"heading_as_of": as_of.isoformat()} if as_of else {}
+    )
 
 
 def of_tables(tables: Sequence[CalibrationTable], breached: Sequence[str]) -> Metadata:

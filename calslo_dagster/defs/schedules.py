@@ -5,7 +5,7 @@ from typing import Final
 
 import dagster as dg
 
-from calslo_dagster.defs.jobs import ANOMALIES_JOB, MAINTENANCE_JOB, MINUTE_JOB, WEEKLY_JOB
+from calslo_dagster.defs.jobs import ANOMALIES_JOB, DAILY_JOB, MAINTENANCE_JOB, MINUTE_JOB, WEEKLY_JOB
 from calslo_dagster.defs.orphans import UNFINISHED, fail_orphans
 
 # Bounded, so that a run that a crash left STARTED cannot block the schedule for ever.
@@ -67,6 +67,19 @@ def every_week(cron: str) -> dg.ScheduleDefinition:
         return dg.RunRequest(partition_key=monday.isoformat())
 
     return weekly
+
+
+@dg.schedule(
+    name="every_day",
+    job_name=DAILY_JOB,
+    cron_schedule="40 3 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Project where the calibration of each slice is heading, from the days before today.",
+)
+def every_day(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Request a run for today's partition, once yesterday is complete."""
+    return dg.RunRequest(partition_key=context.scheduled_execution_time.date().isoformat())
 
 
 every_night = dg.ScheduleDefinition(

@@ -16,6 +16,7 @@ from calslo_dagster.store import (
     health,
     measurements,
     partials,
+    trends,
 )
 from calslo_dagster.store.partial_files import remove_unlisted
 
@@ -37,6 +38,7 @@ def prune_history(project: Project, *, now: datetime) -> dict[str, int]:
         )
         out["anomalies_deleted"] = anomalies.prune(session, before)
         out["causes_deleted"] = breach_causes.forget_withdrawn(session)
+        out["trends_deleted"] = trends.prune(session, before.date())
         out["messages_deleted"] = deliveries.prune(session, now - keep.messages)
     with project.store.read() as session:
         listed = set(partials.paths(session))

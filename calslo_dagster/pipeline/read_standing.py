@@ -8,10 +8,12 @@ from typing import Final
 
 from calslo_dagster.pipeline.context import step_of
 from calslo_dagster.pipeline.project import Project
+from calslo_dagster.pipeline.project_trends import TREND_SLO
 from calslo_dagster.pipeline.roll_up_health import current
 from calslo_dagster.slo.model import EVERYTHING, JUDGED, SLO, Cadence, Measurement, Verdict
+from calslo_dagster.slo.slice_trends import SliceTrend
 from calslo_dagster.slo.windows import DAY, WEEK, day_span
-from calslo_dagster.store import breaches, measurements
+from calslo_dagster.store import breaches, measurements, trends
 
 MOST_NAMED: Final = 10
 SHOWN_DAY: Final = DAY
@@ -95,3 +97,9 @@ def read_course(project: Project, slo: SLO, *, until: datetime | None = None) ->
         start = end - max(SHOWN_WEEKS if slo.cadence is Cadence.WEEKLY else SHOWN_DAY, step_of(project, slo))
         rows = measurements.between(session, slo.name, start=start, end=end, slice_name=EVERYTHING)
     return tuple(row.value for row in rows if row.value is not None)
+
+
+def read_trends(project: Project, *, until: date | None = None) -> tuple[SliceTrend, ...]:
+    """Return the last trends that were projected, none later than `until`."""
+    with project.store.read() as session:
+        return trends.latest(session, TREND_SLO, until=until)

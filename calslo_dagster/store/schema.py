@@ -29,7 +29,7 @@ from calslo_dagster.store.columns import (
 )
 
 # The newest migration; `open_store` compares it with the database without loading Alembic.
-REVISION: Final = "0006"
+REVISION: Final = "0007"
 VERSION_TABLE: Final = "calslo_schema_version"
 
 metadata: Final = sa.MetaData(
@@ -130,6 +130,19 @@ drift_distances: Final = sa.Table(
     metadata,
     *key(week_end=INSTANT, slice=SLICE, name=NAME),
     *required(value=FLOAT, floor=FLOAT, p_value=FLOAT, events=INT, reading=TEXT),
+)
+
+# `quantity` is shift, slope or either; `forecast` is the 10, 50 and 90 % quantiles of the 30 days from `day` on.
+trends: Final = sa.Table(
+    "trends",
+    metadata,
+    *key(slo=NAME, day=DATE, slice=SLICE, quantity=WORD),
+    *required(points=INT, direction=WORD),
+    *optional(probability=FLOAT, p_degrading=FLOAT, per_day=FLOAT, se=FLOAT, z=FLOAT, limit_low=FLOAT),
+    *optional(limit_high=FLOAT, p7=FLOAT, p30=FLOAT),
+    *required(forecast=JSON),
+    *optional(breach_on=DATE),
+    *required(days_needed=INT, reason=TEXT),
 )
 
 breaches: Final = sa.Table(

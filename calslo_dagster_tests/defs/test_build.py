@@ -12,7 +12,15 @@ import yaml
 from dagster._core.instance.config import PoolGranularity
 
 from calslo_dagster.defs.build import build_defs
-from calslo_dagster.defs.jobs import HISTORY_JOB, MAINTENANCE_JOB, MINUTE_JOB, SUMMARIES_JOB, WEEKLY_JOB, WRITERS
+from calslo_dagster.defs.jobs import (
+    DAILY_JOB,
+    HISTORY_JOB,
+    MAINTENANCE_JOB,
+    MINUTE_JOB,
+    SUMMARIES_JOB,
+    WEEKLY_JOB,
+    WRITERS,
+)
 from calslo_dagster.defs.launch import Days, History, Reached, instance, instance_config, prepare, run_history
 from calslo_dagster.defs.resources import LazyProject
 from calslo_dagster.defs.run_history import delete_old_runs
@@ -204,6 +212,19 @@ def test_the_weekly_schedule_asks_for_the_week_that_ended(project: LazyProject) 
         [request] = tick(build_defs(project.settings), "every_week", found, monday).run_requests or []
 
     assert request.partition_key == "2026-03-02"
+
+
+def test_the_daily_schedule_asks_for_the_trends_of_today(project: LazyProject) -> None:
+    defs = build_defs(project.settings, project=project)
+    with dg.instance_for_test() as found:
+        [request] = tick(defs, "every_day", found, datetime(2026, 3, 3, 3, 40, tzinfo=UTC)).run_requests or []
+        job = defs.resolve_job_def(DAILY_JOB)
+        result = job.execute_in_process(instance=found, partition_key=request.partition_key)
+
+    assert request.partition_key == "2026-03-03"
+    [trends] = result.asset_materializations_for_node("calibration_trends")
+    assert str(trends.metadata["worst_first"].value).startswith("| slice | direction |")
+    assert "calibration_trends" in str(trends.metadata["heading"].value)
 
 
 def test_everything_runs_by_itself_from_the_start(settings: Settings) -> None:

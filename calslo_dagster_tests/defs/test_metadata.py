@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from calslo_dagster.defs.metadata import MOST_TABLES, of_definition, of_drift, of_tables
+from calslo_dagster.defs.metadata import MOST_TABLES, of_definition, of_drift, of_tables, of_trends
+from calslo_dagster.pipeline.project_trends import TrendReport
 from calslo_dagster.pipeline.read_standing import breached_slices
 from calslo_dagster.pipeline.report_drift import report_drift
 from calslo_dagster.pipeline.tabulate_calibration import tabulate_calibration
 from calslo_dagster.slo.breach import Episode
 from calslo_dagster.slo.registry import recipes
+from calslo_dagster.slo.slice_trends import Quantity, Subject, slice_trends
 from calslo_dagster.slo.windows import DAY, WEEK
+from calslo_dagster.stats.trend import PAST, Direction, Trend
 from calslo_dagster.store import breaches
 from calslo_dagster.store.breaches import Breach
 from calslo_dagster_tests.logs import HOUR, START, aggregate, days_from, events, project_at, traffic, write
@@ -63,6 +66,25 @@ def test_the_tables_of_breached_slices_are_shown_with_those_of_everything_and_of
     assert found == (off, slow)
     assert shown[:3] == ["*", off, slow]
     assert set(shown[3:]) <= {table.slice for table in tables[:3]}
+
+
+def test_trends_are_told_worst_first_and_in_words() -> None:
+    rows = tuple(
+        row
+        for name, trend in (
+            ("a", Trend(3, "too little data")),
+            ("b", Trend(9, PAST, Direction.DEGRADING, 0.9, p_month=1.0)),
+        )
+        for row in slice_trends(Subject("ece_bound", START.date(), name), {Quantity.SHIFT: (trend, (-0.1, 0.1))})
+    )
+
+    shown = of_trends(TrendReport(START.date(), rows, len(rows)))
+
+    assert (shown["slices_projected"], shown["degrading"], shown["unknown"]) == (2, 1, 1)
+    assert [line[:4] for line in str(shown["worst_first"].value).splitlines()[2:]] == ["| b ", "| a "]
+    assert "b: degrading (90 %), already past the limit" in str(shown["heading"].value)
+    assert shown["heading_as_of"] == START.date().isoformat()
+    assert of_trends(TrendReport(START.date(), (), 0, "switched off"))["worst_first"].value == "switched off"
 
 
 def test_the_number_of_tables_is_bounded(tmp_path: Path) -> None:
