@@ -1,4 +1,4 @@
-"""`calslo slos certify`: is an SLO noise, or blind, on the traffic that there is?"""
+"""`calslo slos certify`: say whether an SLO is noise, or blind, on the traffic that there is."""
 
 import json
 import sys
@@ -151,7 +151,15 @@ def _sight(one: "Certificate") -> tuple[str, str]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.2g}" if 0.001 <= value < 100 else f"{value:,.0f}" if value >= 100 else "0" if value < 1e-9 else "<0.001"
+    return (
+        f"{value:.2g}"
+        if 0.001 <= value < 100
+        else f"{value:,.0f}"
+        if value >= 100
+        else "0"
+        if value < 1e-9
+        else "<0.001"
+    )
 
 
 def _body(one: "Certificate") -> dict[str, Any]:

@@ -41,14 +41,14 @@ def constant_mistake(c: float) -> str:
         return ""
     if c < NOISE_C:
         return (
-            f"{c:g} is noise: every second window of a perfectly calibrated model breaches ece_bound, unless fewer than "
-            f"{RAREST} events come true; leave it out for {LEAST_C:g}"
+            f"{c:g} is noise: every second window of a perfectly calibrated model breaches ece_bound, unless fewer "
+            f"than {RAREST} events come true; leave it out for {LEAST_C:g}"
         )
     most = UNUSABLE * math.sqrt(MOST_EVENTS / BINS)
     if c > most:
         return (
-            f"{c:g} can never fire: not with {MOST_EVENTS:,} labelled events in a window would an error of {UNUSABLE:g} "
-            f"breach ece_bound; leave it out for {LEAST_C:g}, or write at most {MOST_C:g}"
+            f"{c:g} can never fire: not with {MOST_EVENTS:,} labelled events in a window would an error of "
+            f"{UNUSABLE:g} breach ece_bound; leave it out for {LEAST_C:g}, or write at most {MOST_C:g}"
         )
     return ""
 
@@ -70,8 +70,8 @@ def limit_warning(limit: float, min_events: int) -> str:
         return ""
     least = math.ceil(BINS * (LEAST_C / limit) ** 2 / 100) * 100
     return (
-        f"{limit:g} is below what chance alone does with {min_events:,} labelled events, from which on windows are judged: "
-        f"a perfectly calibrated model with scores near 0.5 would breach it; write min_events: {least}, or ask "
+        f"{limit:g} is below what chance alone does with {min_events:,} labelled events, from which on windows are "
+        f"judged: a perfectly calibrated model with scores near 0.5 would breach it; write min_events: {least}, or ask "
         "`calslo slos certify` what your own scores allow"
     )
 
@@ -81,6 +81,6 @@ def _noise_warning(c: float) -> str:
     begun = f", some {breaches:g} breaches a slice and month or more" if breaches else ""
     return (
         f"{c:g} is so small that a perfectly calibrated model with scores near 0.5 breaches ece_bound in more than "
-        f"{share} windows{begun}; leave it out for {LEAST_C:g}, or ask `calslo slos certify ece_bound` how small it may "
-        "be for your scores"
+        f"{share} windows{begun}; leave it out for {LEAST_C:g}, or ask `calslo slos certify ece_bound` how small it "
+        "may be for your scores"
     )

@@ -30,8 +30,8 @@ class Prediction:
     """How often breaches begin while the promise is kept.
 
     per_month: per slice and 30 days; tail: the share of windows past the limit, over the day; events: those of a window
-    in the mean; judged: the share of windows with enough of them; bins: occupied bins, of a calibration error; limit: that of such a window; method: in
-    words. None where there is no closed form, or no such number.
+    in the mean; limit: that of such a window; method: in words; bins: occupied bins, of a calibration error; judged:
+    the share of windows with enough events. None where there is no closed form, or no such number.
     """
 
     per_month: float | None
@@ -51,7 +51,7 @@ def predict(stage: Stage, truth: Truth, *, limit: float | None = None) -> Predic
     if stage.is_bet_on:
         return _budgeted(stage)
     rng = np.random.default_rng(_SEED)
-    parts = [_window(stage, end, truth, rng, limit) for end in _ends(stage)]
+    parts = [_window(stage, truth, rng, end=end, limit=limit) for end in _ends(stage)]
     per_step = math.fsum(part.starts for part in parts) / len(parts)
     known = [part for part in parts if part.limit is not None]
     return Prediction(
@@ -95,7 +95,7 @@ class _Part:
     bins: int | None = None
 
 
-def _window(stage: Stage, end: int, truth: Truth, rng: np.random.Generator, limit: float | None) -> _Part:
+def _window(stage: Stage, truth: Truth, rng: np.random.Generator, *, end: int, limit: float | None) -> _Part:
     current = stage.traffic.window(stage.slo.window, end, truth, rng)
     baseline = stage.traffic.window(WEEK, end, truth, rng) if stage.is_weekly else None
     row = judged(stage, current, baseline)
@@ -103,7 +103,7 @@ def _window(stage: Stage, end: int, truth: Truth, rng: np.random.Generator, limi
     enough = _enough(row.events, stage.slo.min_events)
     if not isinstance(fail, float | int) or row.value is None or not enough:
         return _Part(0.0, 0.0, row.events, None, enough)
-    tail, correlation = _tail(stage, row, current, float(fail), truth)
+    tail, correlation = _tail(stage, row, current, fail=float(fail), truth=truth)
     slo = stage.slo
     starts = episode_rate(tail, correlation, open_after=slo.open_after, close_after=slo.close_after)
     return _Part(enough * starts, enough * tail, row.events, float(fail), enough, row.bins)
@@ -114,7 +114,7 @@ def _enough(events: float, least: int) -> float:
     return upper_tail((least - 0.5 - events) / math.sqrt(events)) if events else float(least <= 0)
 
 
-def _tail(stage: Stage, row: Measurement, current: Snapshot, fail: float, truth: Truth) -> tuple[float, float]:
+def _tail(stage: Stage, row: Measurement, current: Snapshot, *, fail: float, truth: Truth) -> tuple[float, float]:
     """Return how likely a window is past its limit, and how alike neighbours are."""
     shared = 0.0 if stage.is_weekly else window_correlation(stage.slo.window / stage.step)
     match stage.slo.trial:
@@ -160,4 +160,3 @@ def _of_moments(stage: Stage, fail: float, truth: Truth) -> float:
     centred = (values - values.mean()) / deviation
     skewness, z = float((centred**3).mean()), (fail - float(values.mean())) / deviation
     return cornish_fisher_tail(z, skewness) if is_upper else cornish_fisher_tail(-z, -skewness)
-

@@ -148,20 +148,17 @@ def _sliding(stage: Stage, truth: Truth, rng: np.random.Generator) -> Iterator[t
     """Yield the full windows at each look, with their panes where the SLO wants to see them."""
     length, every, pane = stage.slo.window // STEP, stage.step // STEP, stage.slo.pane
     held = deque[Snapshot]()
-    totals, cells, latency = (array.copy() for array in _arrays(Snapshot()))
+    begin = Snapshot()
+    totals, cells, latency = begin.totals.copy(), begin.cells.copy(), begin.latency.copy()
     for number, one in enumerate(stage.traffic.panes(truth, rng), start=1):
         held.append(one)
         gone = held.popleft() if len(held) > length else Snapshot()
-        for total, new, old in zip((totals, cells, latency), _arrays(one), _arrays(gone), strict=True):
-            total += new
-            total -= old
+        totals += one.totals - gone.totals
+        cells += one.cells - gone.cells
+        latency += one.latency - gone.latency
         if number >= length and number % every == 0:
             window = Snapshot(totals.copy(), cells.copy(), latency.copy(), versions=dict(stage.traffic.versions))
             yield window, _grouped(list(held), pane // STEP) if pane else []
-
-
-def _arrays(snapshot: Snapshot) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return snapshot.totals, snapshot.cells, snapshot.latency
 
 
 def _grouped(panes: list[Snapshot], each: int) -> list[Snapshot]:

@@ -32,18 +32,22 @@ def remedy(stage: Stage, standing: Standing) -> str:
             return text + _least_events(stage, standing)
     if stage.is_bet_on or "label" not in stage.slo.needs:
         return "merge this slice with others (slices.measured), or leave it out (slices: of the SLO)"
-    return "label more of its events, merge this slice with others (slices.measured), or leave it out (slices: of the SLO)"
+    return (
+        "label more of its events, merge this slice with others (slices.measured), or leave it out (slices: of the SLO)"
+    )
 
 
 def _changes(stage: Stage) -> Iterator[tuple[str, Stage]]:
     slo = stage.slo
     if isinstance(slo.trial, Calibration) and slo.objective.computed is not None and not stage.is_bet_on:
         yield from _constant(stage)
+    can_bet = isinstance(slo.trial, Calibration | Rate) and not stage.is_bet_on
+    own = ", or mode: evidence, which needs no longer one" if can_bet else ""
     if not stage.is_weekly and not stage.is_bet_on:
         for window in _WINDOWS:
             if window > slo.window and not (slo.pane and window % slo.pane):
-                yield f"write window: {_short(window)}", replace(stage, slo=replace(slo, window=window))
-    if isinstance(slo.trial, Calibration | Rate) and not stage.is_bet_on:
+                yield f"write window: {_short(window)}{own}", replace(stage, slo=replace(slo, window=window))
+    if can_bet:
         yield "write mode: evidence", replace(stage, slo=replace(slo, mode=Mode.EVIDENCE))
 
 

@@ -192,8 +192,9 @@ SHAPES: Final[Mapping[str, Sampler]] = {"churn": _churn, "ctr": _ctr, "llm": _ll
 
 
 def assumed(shape: str, per_minute: float, *, limit_us: float = 1_000.0) -> Traffic:
-    """Return traffic of one of SHAPES: so many events a minute in the mean, all with a label, three times as many at
-    three in the afternoon as at night, 2 % of them clamped and 0.2 % slow.
+    """Return traffic of one of SHAPES: so many events a minute in the mean, all with a label.
+
+    Three times as many come at three in the afternoon as at night; 2 % are clamped and 0.2 % slow.
     """
     scores = np.clip(SHAPES[shape](np.random.default_rng(_SEED), _SAMPLE), 1e-9, 1 - 1e-9)
     hour = np.arange(PANES_PER_DAY) * 24 / PANES_PER_DAY
