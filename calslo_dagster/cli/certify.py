@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from calslo_dagster.cli.opening import config_option, format_option, utc_now
+from calslo_dagster.cli.opening import config_option, format_option
 
 if TYPE_CHECKING:
     from calslo_dagster.pipeline.certify_slos import Fleet
@@ -83,10 +83,12 @@ def _traffic(settings: "Settings") -> "list[Traffic]":
     if not is_absent(normalized(settings.store_url)):
         project = open_project(settings)
         with project.store:
-            found = survey_traffic(project, utc_now())
+            found = survey_traffic(project)
     if found:
         return found
-    click.echo("note: there are no snapshots yet, so traffic is assumed: typical shapes, not yours", err=True)
+    click.echo(
+        "note: there is no whole day of snapshots yet, so traffic is assumed: typical shapes, not yours", err=True
+    )
     return assumed_traffic(float(settings.latency_limit_us))
 
 

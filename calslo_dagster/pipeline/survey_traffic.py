@@ -13,14 +13,13 @@ from calslo_dagster.engine.series import SnapshotSeries
 from calslo_dagster.pipeline.context import expected_manifests
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.read_snapshots import snapshots_over
-from calslo_dagster.pipeline.watermark import current_watermark
 from calslo_dagster.slo.model import EVERYTHING, Manifest
 from calslo_dagster.slo.traffic import PANES_PER_DAY, Alpha, Share, Traffic, bucket_of
 from calslo_dagster.slo.windows import DAY, Window, day_span
 from calslo_dagster.stats.scores import labeled_size
 from calslo_dagster.stats.snapshot import TOTAL_SUMS, Snapshot
 from calslo_dagster.stats.synthetic import Cells
-from calslo_dagster.store import manifests
+from calslo_dagster.store import manifests, watermarks
 
 Floats = NDArray[np.float64]
 
@@ -47,15 +46,19 @@ class _Course:
         self.whole = self.whole + series.whole()
 
 
-def survey_traffic(project: Project, now: datetime, *, days: int = DAYS) -> list[Traffic]:
-    """Return the traffic of every slice with events in the last whole days, as far back as panes are kept.
+def survey_traffic(project: Project, *, days: int = DAYS) -> list[Traffic]:
+    """Return the traffic of every slice with events in the whole days before that of the newest event.
 
-    The means are over the days since the slice was first seen; a day whose labels have not come yet counts as it is.
+    As far back as panes are kept. The means are over the days since the slice was first seen; a day whose labels have
+    not come yet counts as it is.
     """
-    seen = current_watermark(project, now)
-    if seen is None:
+    with project.store.read() as session:
+        seen = [one.last_event for one in watermarks.every(session) if one.source in project.source_names]
+        fitted = {(one.version, one.slice): one for one in manifests.every(session)}
+    newest = max((instant for instant in seen if instant), default=None)
+    if newest is None:
         return []
-    end = day_span(seen.date()).start
+    end = day_span(newest.date()).start
     courses = dict[str, _Course]()
     with project.engine() as connection:
         for back in range(days, 0, -_AT_ONCE):
@@ -66,8 +69,6 @@ def survey_traffic(project: Project, now: datetime, *, days: int = DAYS) -> list
             for name, series in snapshots.series():
                 if series.events.any():
                     courses.setdefault(name, _Course(_first_day(series, span))).add(series)
-    with project.store.read() as session:
-        fitted = {(one.version, one.slice): one for one in manifests.every(session)}
     return [_traffic(project, fitted, name, (course, (end - course.first) // DAY)) for name, course in courses.items()]
 
 

@@ -42,7 +42,7 @@ def _changes(stage: Stage) -> Iterator[tuple[str, Stage]]:
     if isinstance(slo.trial, Calibration) and slo.objective.computed is not None and not stage.is_bet_on:
         yield from _constant(stage)
     can_bet = isinstance(slo.trial, Calibration | Rate) and not stage.is_bet_on
-    own = ", or mode: evidence, which needs no longer one" if can_bet else ""
+    own = ", or mode: evidence with the window as it is" if can_bet else ""
     if not stage.is_weekly and not stage.is_bet_on:
         for window in _WINDOWS:
             if window > slo.window and not (slo.pane and window % slo.pane):

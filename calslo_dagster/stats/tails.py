@@ -12,6 +12,8 @@ HALF_NORMAL_THIRD: Final = HALF_NORMAL_MEAN * (4 / math.pi - 1)
 # So near the mean, in deviations, the saddlepoint formula divides two small numbers.
 _NEAR_MEAN: Final = 0.05
 _STEPS: Final = 60
+# Of the mean; below it the saddlepoint formula runs out of digits, and next to nothing is within the limit.
+_LEAST: Final = 0.002
 
 
 def cornish_fisher_tail(z: float, skewness: float) -> float:
@@ -40,6 +42,8 @@ def absolute_sum_tail(deviations: Floats, limit: float) -> float:
     z = (limit - mean) / deviation
     if abs(z) < _NEAR_MEAN:
         return cornish_fisher_tail(z, HALF_NORMAL_THIRD * float((d**3).sum()) / deviation**3)
+    if limit < _LEAST * mean:
+        return 1.0
     s = _saddlepoint(d, limit)
     cumulant, _, curvature = _cumulants(d, s)
     r = math.copysign(math.sqrt(max(2 * (s * limit - cumulant), 0.0)), s)
@@ -49,12 +53,16 @@ def absolute_sum_tail(deviations: Floats, limit: float) -> float:
 
 def _cumulants(d: Floats, s: float) -> tuple[float, float, float]:
     """Return the cumulant function of sum |X_k| at s, and its first two derivatives."""
-    from scipy.special import log_ndtr  # noqa: PLC0415 - takes 0.15 s to import, and few need it
+    from scipy.special import erfcx, log_ndtr  # noqa: PLC0415 - takes 0.15 s to import, and few need it
 
     t = s * d
-    below = log_ndtr(t)
-    hazard = np.exp(-t * t / 2 - below) / math.sqrt(2 * math.pi)
-    value = float((t * t / 2 + math.log(2) + below).sum())
+    # Each form overflows on the side of the other.
+    scaled = erfcx(-np.minimum(t, 0.0) / math.sqrt(2))
+    above = np.maximum(t, 0.0)
+    log_above = log_ndtr(above)
+    hazard_above = np.exp(-above * above / 2 - log_above) / math.sqrt(2 * math.pi)
+    hazard = np.where(t > 0, hazard_above, HALF_NORMAL_MEAN / scaled)
+    value = float(np.where(t > 0, above * above / 2 + math.log(2) + log_above, np.log(scaled)).sum())
     slope = float((d * (t + hazard)).sum())
     bend = float((d * d * (1 - hazard * (t + hazard))).sum())
     return value, slope, max(bend, 1e-300)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from calslo_dagster_tests.cli.running import run
+from calslo_dagster_tests.logs import SETTINGS, START, aggregate, days_from, project_at, traffic, write
 
 BRIEF = ("--months", "0.1", "--slices", "1")
 
@@ -49,6 +50,22 @@ def test_a_noisy_one_is_refused_with_the_number_to_write() -> None:
         *("while", "decides", "predicted", "method", "simulated", "low", "high", "months", "windows_past_limit")
     ]
     assert list(body["fleets"][0]) == ["slo", "slices", "false_breaches_per_month", "budget", "standing"]
+
+
+def test_own_slices_are_named_where_there_are_snapshots(tmp_path: Path) -> None:
+    write(tmp_path / "log/a.parquet", traffic(hours=50).log)
+    project = project_at(tmp_path, SETTINGS)
+    with project.store:
+        aggregate(project, days_from(START, 3))
+
+    done = run("slos", "certify", "p99_latency", "ece_bound", "--months", "0.1")
+
+    assert done.exit_code == 1, done.output
+    assert "assumed" not in done.stderr
+    # Two events an hour are not the twenty that a verdict needs.
+    assert "blind: p99_latency of intent=buy,language=%null: hardly a window is judged" in done.stdout
+    assert "ece_bound  " in done.stdout
+    assert "mode: evidence" in done.stdout
 
 
 def test_an_unknown_name_is_bad_usage() -> None:

@@ -21,14 +21,14 @@ NOW = START + 4 * DAY
 
 @pytest.fixture
 def seen(project: Project, tmp_path: Path) -> Project:
-    """Return a project with three days of traffic."""
-    write(tmp_path / "log/a.parquet", traffic(hours=72).log)
-    aggregate(project, days_from(START, 3), now=NOW)
+    """Return a project with three days of traffic and an hour."""
+    write(tmp_path / "log/a.parquet", traffic(hours=73).log)
+    aggregate(project, days_from(START, 4), now=NOW)
     return project
 
 
 def test_the_traffic_of_each_slice_is_that_of_its_days(seen: Project) -> None:
-    found = {one.name: one for one in survey_traffic(seen, NOW)}
+    found = {one.name: one for one in survey_traffic(seen)}
 
     whole = found["*"]
     assert set(found) >= {"*", "intent=buy,language=de"}
@@ -44,7 +44,7 @@ def test_the_traffic_of_each_slice_is_that_of_its_days(seen: Project) -> None:
 
 def test_an_slo_is_certified_on_the_middle_slice_of_each_group(seen: Project) -> None:
     slo = replace(seen.registry.find("clamp_activation"), min_events=20)
-    surveyed = survey_traffic(seen, NOW)
+    surveyed = survey_traffic(seen)
 
     planned = trials([slo], surveyed, REQUEST, slices=2)
     certificates = [certified(one, REQUEST) for one in planned]
@@ -60,14 +60,14 @@ def test_an_slo_is_certified_on_the_middle_slice_of_each_group(seen: Project) ->
 def test_only_slices_that_the_slo_is_promised_for_are_certified(seen: Project) -> None:
     slo = replace(seen.registry.find("ece_bound"), slices="intent=buy*")
 
-    planned = trials([slo], survey_traffic(seen, NOW), REQUEST, slices=None)
+    planned = trials([slo], survey_traffic(seen), REQUEST, slices=None)
 
     assert planned
     assert all(one.stage.traffic.name.startswith("intent=buy") for one in planned)
 
 
 def test_without_snapshots_there_is_no_traffic(project: Project) -> None:
-    assert survey_traffic(project, NOW) == []
+    assert survey_traffic(project) == []
 
 
 def test_shapes_stand_for_themselves() -> None:

@@ -33,6 +33,15 @@ def test_of_one_term_it_is_the_two_sided_tail_of_a_normal_however_far_out(z: flo
     assert absolute_sum_tail(np.array([3.0]), 3 * z) == pytest.approx(2 * upper_tail(z), rel=0.08)
 
 
+def test_far_below_the_mean_all_is_past_the_limit() -> None:
+    for limit in (1e-12, 1e-3, 0.05):
+        assert absolute_sum_tail(np.full(15, 0.02), limit) == pytest.approx(1.0, abs=2e-9 if limit < 0.05 else 1e-3)
+
+
+def test_far_above_it_none_is() -> None:
+    assert absolute_sum_tail(np.array([1e-4, 1e-9]), 1.0) == 0.0
+
+
 def test_nothing_scatters_without_a_deviation() -> None:
     assert absolute_sum_tail(np.zeros(3), 0.1) == 0.0
     assert absolute_sum_tail(np.zeros(3), -0.1) == 1.0
