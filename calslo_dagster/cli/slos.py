@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from calslo_dagster.cli.certify import certify
+
 if TYPE_CHECKING:
     from calslo_dagster.plugins import Entry
     from calslo_dagster.slo.model import Bound
@@ -30,6 +32,9 @@ def slos(context: click.Context) -> None:
     """
     if context.invoked_subcommand is None:
         context.invoke(list_slos)
+
+
+slos.add_command(certify)
 
 
 @slos.command("list")

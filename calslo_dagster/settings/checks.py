@@ -9,13 +9,15 @@ from calslo_dagster.settings.channels import LOG, SlackChannel
 from calslo_dagster.settings.document import Loc, Mistake
 from calslo_dagster.settings.model import Settings
 from calslo_dagster.settings.problems import nearest
-from calslo_dagster.settings.slos import SloSettings
+from calslo_dagster.settings.slos import AggregationName, SloSettings
 from calslo_dagster.settings.sources import ColumnSection
 from calslo_dagster.settings.types import duration_text
-from calslo_dagster.slo.noise import constant_warning
+from calslo_dagster.slo.noise import constant_mistake, constant_warning, limit_warning
 
 Found = Iterator[tuple[Loc, str]]
 ECE_BOUND: Final = "ece_bound"
+# Metrics that chance alone makes about sqrt(bins / events), here of at most 15 bins.
+BINNED_ERRORS: Final = frozenset({"ece_ew10", "ece_ew15", "ece_em15"})
 # The weekly SLOs compare a week with the one before it, and are evaluated after the second one is complete.
 _TWO_WEEKS: Final = timedelta(days=14)
 
@@ -28,10 +30,19 @@ def contradictions(settings: Settings, broken: set[str]) -> list[tuple[Loc, str]
 
 def doubts(settings: Settings) -> list[Mistake]:
     """Return what can be meant as it is written, and hardly is."""
-    c = settings.slos.named.get(ECE_BOUND, SloSettings()).parameters.get("c")
-    text = constant_warning(c) if isinstance(c, int | float) else ""
-    found = [settings.mistake(("slos", ECE_BOUND, "parameters", "c"), text)] if text else []
+    found = [settings.mistake(loc, text) for loc, text in _noise(settings)]
     return [*found, *_broken_templates(settings)]
+
+
+def _noise(settings: Settings) -> Found:
+    """Yield the constants and fixed limits of the ECE that noise alone breaks, or that hide errors."""
+    c = settings.slos.named.get(ECE_BOUND, SloSettings()).parameters.get("c")
+    if isinstance(c, int | float) and (text := constant_warning(c)):
+        yield ("slos", ECE_BOUND, "parameters", "c"), text
+    for index, entry in enumerate(settings.slos.define):
+        is_error = entry.metric in BINNED_ERRORS and entry.aggregation is AggregationName.WINDOW
+        if is_error and isinstance(entry.fail, float) and (text := limit_warning(entry.fail, entry.min_events)):
+            yield ("slos", "define", index, "fail"), text
 
 
 def _broken_templates(settings: Settings) -> Iterator[Mistake]:
@@ -57,6 +68,12 @@ def notes(settings: Settings) -> list[Mistake]:
     # Else the key that nobody wrote would be told without its section.
     is_written = "fallback" in settings.alerting.model_fields_set
     return [settings.mistake(("alerting", "fallback") if is_written else ("alerting",), text)]
+
+
+def _constants(settings: Settings) -> Found:
+    c = settings.slos.named.get(ECE_BOUND, SloSettings()).parameters.get("c")
+    if isinstance(c, int | float) and not isinstance(c, bool) and (text := constant_mistake(c)):
+        yield ("slos", ECE_BOUND, "parameters", "c"), text
 
 
 def _source_names(settings: Settings) -> Found:
@@ -178,6 +195,7 @@ def _mutes(settings: Settings) -> Found:
 
 _CHECKS: Final[tuple[tuple[frozenset[str], Callable[[Settings], Found]], ...]] = (
     (frozenset(), _source_names),
+    (frozenset({"slos"}), _constants),
     (frozenset({"slices"}), _slice_columns),
     (frozenset(), _exclusions),
     (frozenset({"retention", "label_horizon"}), _retention),

@@ -1,0 +1,1 @@
+"""Compare what the certificate of an SLO predicts with what it simulates."""
