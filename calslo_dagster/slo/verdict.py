@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
@@ -64,30 +65,39 @@ def measure(
     except Exception as error:  # noqa: BLE001 - users write SLIs: a broken one must not stop the others, whatever it raises
         failed = Judgement(Verdict.ERROR, f"The indicator failed: {type(error).__name__}: {error}")
         judgement = excluded(exclusion, Limits(fail=None)) if exclusion else failed
-    value = estimate.value if estimate.value is not None and math.isfinite(estimate.value) else None
     row = Measurement(
         slo=slo.name,
         slice=slice_name,
         model=model,
         window_start=window.start,
         window_end=window.end,
-        value=value,
-        threshold=judgement.fail,
-        warn_threshold=judgement.warn,
-        low=estimate.low,
-        high=estimate.high,
-        events=estimate.events,
         labeled=evidence.current.labeled,
-        verdict=judgement.verdict,
-        reason=judgement.reason,
         mode=slo.mode,
-        debiased=value if estimate.debiased is None else estimate.debiased,
-        bins=estimate.bins,
-        e_value=judgement.sight.e_value,
-        detectable=judgement.sight.detectable,
-        needed=judgement.needed,
+        **_numbers(estimate),
+        **_verdict(judgement),
     )
     return recorded(row, provenance)
+
+
+def _numbers(estimate: Estimate) -> dict[str, Any]:
+    """Return what the estimate says, by the names of a measurement's fields."""
+    value = estimate.value if estimate.value is not None and math.isfinite(estimate.value) else None
+    return {
+        "value": value,
+        "debiased": value if estimate.debiased is None else estimate.debiased,
+        **{name: getattr(estimate, name) for name in ("low", "high", "events", "bins")},
+    }
+
+
+def _verdict(judgement: Judgement) -> dict[str, Any]:
+    """Return what was judged, by the names of a measurement's fields."""
+    return {
+        "threshold": judgement.fail,
+        "warn_threshold": judgement.warn,
+        "e_value": judgement.sight.e_value,
+        "detectable": judgement.sight.detectable,
+        **{name: getattr(judgement, name) for name in ("verdict", "reason", "needed")},
+    }
 
 
 def recorded(row: Measurement, provenance: Provenance) -> Measurement:

@@ -151,7 +151,8 @@ def chunks(values: Iterable[str]) -> Iterator[list[str]]:
 def frame(session: Session, statement: sa.Select[Any]) -> pd.DataFrame:
     """Return what the statement selects, with the same column types whether or not there are rows.
 
-    Instants are `datetime64[us, UTC]`, numbers float64 with NaN for none, integers int64, words objects.
+    Instants are `datetime64[us, UTC]`, numbers float64 with NaN for none, integers int64 (float64 where there may be
+    none), words objects.
     """
     columns = list(statement.selected_columns)
     values = list(zip(*session.execute(statement).all(), strict=True)) or [()] * len(columns)
@@ -160,6 +161,8 @@ def frame(session: Session, statement: sa.Select[Any]) -> pd.DataFrame:
 
 
 def _dtype(column: sa.ColumnElement[Any]) -> str:
+    if isinstance(column, sa.Column) and column.nullable and isinstance(column.type, sa.BigInteger):
+        return "float64"
     kinds = ((Instant, "datetime64[us, UTC]"), (sa.Double, "float64"), (sa.BigInteger, "int64"), (sa.Boolean, "bool"))
     return next((dtype for kind, dtype in kinds if isinstance(column.type, kind)), "object")
 

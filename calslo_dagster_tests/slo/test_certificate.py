@@ -93,7 +93,7 @@ def test_counts_of_facts_are_sound() -> None:
 
 def test_what_this_traffic_does_not_show_stays_open() -> None:
     unknown = replace(assumed("churn", 5), clamped=Share())
-    missed = declared(Declaration("many", "n", Operator.AT_LEAST, 1e9))
+    missed = declared(Declaration("many", "mean_score", Operator.AT_LEAST, 0.999))
 
     assert certify(Stage(clamp_activation.slo, unknown), months=0.05, seed=1).standing is Standing.OPEN
     found = certificate(missed)
