@@ -7,7 +7,7 @@ from calslo_dagster.stats.bins import DEFAULT_BINS, Binned
 from calslo_dagster.stats.drift import change
 from calslo_dagster.stats.ece import debiased_ece, equal_mass_ece, null_floor
 from calslo_dagster.stats.estimate import Estimate
-from calslo_dagster.stats.intervals import LEVEL, around, two_sided_z, upper_tail
+from calslo_dagster.stats.intervals import LEVEL, two_sided_z, upper_tail
 from calslo_dagster.stats.snapshot import Snapshot
 
 
@@ -24,14 +24,15 @@ def centred_ece(snapshot: Snapshot, bins: int = DEFAULT_BINS, *, level: float = 
     """Return the equal-mass ECE less the mean of its null floor: about 0 under calibration for any number of events.
 
     It may be negative. standard error: sqrt(sum_k V_k) / W, V_k the larger of model and label variance per bin, which
-    is that of the ECE where miscalibration exceeds noise and more than that below; interval = value -+ z of them.
-    A miscalibrated model has less bias than the floor, so the value is then too low by up to that.
+    is that of the ECE where miscalibration exceeds noise and more than that below. A miscalibrated model has less bias
+    than the floor, so the value is then too low by up to that, and the interval is that of the plain ECE.
     """
     plain, floor = equal_mass_ece(snapshot, bins, level=level), null_floor(snapshot, bins)
     if plain.value is None or floor is None:
         return plain
+    value, low, high = plain.value - floor.mean, plain.low or 0.0, plain.high or 0.0
     error = _deviation(snapshot, bins)
-    return around(plain.value - floor.mean, error, events=plain.events, level=level)
+    return Estimate(value, min(low, value), max(high, value), plain.events, standard_error=error)
 
 
 def centred_ece_change(

@@ -1,15 +1,15 @@
 """The Brier score in two parts: what calibrated scores would cost, and what miscalibration adds."""
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
-
-from calslo_dagster.stats.bins import DEFAULT_BINS, equal_mass_bins
 from calslo_dagster.stats.drift import change
 from calslo_dagster.stats.estimate import Estimate
-from calslo_dagster.stats.intervals import LEVEL, around, effective_size, sample_mean
+from calslo_dagster.stats.intervals import LEVEL, effective_size
 from calslo_dagster.stats.scores import NO_LABELS, brier
+from calslo_dagster.stats.skewed import cell_mean, translated_poisson
 from calslo_dagster.stats.snapshot import Snapshot
+from calslo_dagster.stats.surprises import surprise_moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,15 @@ def brier_parts(snapshot: Snapshot, *, level: float = LEVEL) -> BrierParts:
     weight, score, square = (snapshot.cell(name)[rows] for name in ("w_lab", "ws_lab", "wss_lab"))
     total = float(weight.sum())
     sharpness = float((score - square).sum()) / total
-    spread = float((weight * ((score - square) / weight) ** 2).sum()) / total
     size = effective_size(total, float(snapshot.cell("w2_lab").sum()))
+    cells = (score - square) / weight, weight / total
+    variance, third = surprise_moments(snapshot)
+    excess, error = whole.value - sharpness, math.sqrt(variance) / total
+    low, high = translated_poisson(excess, error**2, third / total**3, unit=1 / size, level=level)
     return BrierParts(
         whole,
-        sample_mean(sharpness, spread, size, events=whole.events, level=level),
-        around(whole.value - sharpness, _excess_error(snapshot), events=whole.events, level=level),
+        cell_mean(sharpness, float(cells[1] @ cells[0] ** 2), cells, size=size, events=whole.events, level=level),
+        Estimate(excess, low, high, whole.events, standard_error=error),
     )
 
 
@@ -61,16 +64,3 @@ def brier_change(current: Snapshot, baseline: Snapshot, *, level: float = LEVEL)
         change(now.sharpness, before.sharpness, level=level),
         change(now.excess, before.excess, level=level),
     )
-
-
-def _excess_error(snapshot: Snapshot) -> float:
-    """Return the standard error of the excess, from cells, each in one equal-mass bin as a whole."""
-    placed = equal_mass_bins(snapshot.cell_fixed("w_lab"), DEFAULT_BINS)
-    names = ("w_lab", "w2_lab", "ws_lab", "wss_lab", "wy_lab")
-    w, w2, ws, wss, wy = (snapshot.cell(name) for name in names)
-    safe = np.where(w > 0, w, 1.0)
-    slopes = np.maximum(w - 4 * ws + 4 * wss, 0.0) * w2 / safe
-    claimed = slopes * np.maximum(ws - wss, 0.0) / safe
-    weight, label, slope, model = (np.bincount(placed, x, DEFAULT_BINS) for x in (w, wy, slopes, claimed))
-    rate = np.clip(label / np.where(weight > 0, weight, 1.0), 0.0, 1.0)
-    return float(np.sqrt(np.maximum(slope * rate * (1 - rate), model).sum())) / float(w.sum())
