@@ -1,7 +1,7 @@
 """The Brier score in two parts: what calibrated scores would cost, and what miscalibration adds."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from calslo_dagster.stats.drift import change
 from calslo_dagster.stats.estimate import Estimate
@@ -57,10 +57,28 @@ def brier_change(current: Snapshot, baseline: Snapshot, *, level: float = LEVEL)
 
     A change of the mix of scores moves the sharpness, a change of calibration the excess. The parts are correlated, so
     their variances do not sum to that of the whole.
+    The interval of the excess keeps the skewness of both: where l, u are distances to the ends,
+    low = change - sqrt(l_now^2 + u_before^2) and high alike (Zou and Donner 2008).
     """
     now, before = brier_parts(current, level=level), brier_parts(baseline, level=level)
     return BrierParts(
         change(now.brier, before.brier, level=level),
         change(now.sharpness, before.sharpness, level=level),
-        change(now.excess, before.excess, level=level),
+        _skewed_change(now.excess, before.excess, level),
     )
+
+
+def _skewed_change(now: Estimate, before: Estimate, level: float) -> Estimate:
+    plain = change(now, before, level=level)
+    if plain.value is None:
+        return plain
+    (falls, rises), (fell, rose) = _reach(now), _reach(before)
+    low, high = plain.value - math.hypot(falls, rose), plain.value + math.hypot(rises, fell)
+    return replace(plain, low=low, high=high)
+
+
+def _reach(estimate: Estimate) -> tuple[float, float]:
+    """Return the distances from the value down to the low end and up to the high end."""
+    value = estimate.value or 0.0
+    low, high = (value if end is None else end for end in (estimate.low, estimate.high))
+    return value - low, high - value
