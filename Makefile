@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo dev test torture check benchmark detection docs pictures lock clean
+.PHONY: demo dev test torture check benchmark detection coverage docs pictures lock clean
 
 # Options of `calslo demo` in DEMO_ARGS, such as: make demo DEMO_ARGS="--webhook http://127.0.0.1:9000/alerts"
 demo: $(READY)
@@ -42,6 +42,10 @@ detection: $(READY)
 	$(BIN)/python -m benchmarks.detection alarms --at-boundary
 	$(BIN)/python -m benchmarks.detection delays
 	$(BIN)/python -m benchmarks.detection unlisted
+
+# How often intervals hold the truth, by simulation; some hours. For a first look: python -m benchmarks.coverage
+coverage: $(READY)
+	$(BIN)/python -m benchmarks.coverage --full
 
 # The reference pages, written from the code; a test says when they are out of date.
 docs: $(READY)

@@ -144,8 +144,11 @@ def of_tables(tables: Sequence[CalibrationTable], breached: Sequence[str]) -> Me
     `breached` slices come in this order; those without room are named.
     """
     foreign, unsupported = sum(t.mismatch.foreign for t in tables), sum(t.unsupported for t in tables)
-    header = ("slice", "foreign mask", "bins without support", "bins off their interval")
-    lines = [(t.slice, f"{t.mismatch.foreign:,}", str(t.unsupported), str(t.inconsistent)) for t in tables]
+    header = ("slice", "foreign mask", "bins without support", "bins off their interval", "p-value of calibration")
+    lines = [
+        (t.slice, f"{t.mismatch.foreign:,}", str(t.unsupported), str(t.inconsistent), _p_value(t.p_value))
+        for t in tables
+    ]
     by_name = {t.slice: t for t in tables}
     wanted = dict.fromkeys((EVERYTHING, *breached, *(t.slice for t in tables[:WORST_TABLES])))
     found = [by_name[name] for name in wanted if name in by_name]
@@ -159,6 +162,10 @@ def of_tables(tables: Sequence[CalibrationTable], breached: Sequence[str]) -> Me
         **{f"bins of {t.slice}": dg.MetadataValue.md(bins_markdown(t.bins)) for t in shown},
         "other_slices": f"{named}calslo table --slice NAME prints the table of any slice.",
     }
+
+
+def _p_value(value: float | None) -> str:
+    return "-" if value is None else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
 def of_breaches(report: BreachReport, slos: Sequence[SLO], now: Any) -> Metadata:

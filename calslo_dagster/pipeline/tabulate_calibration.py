@@ -20,6 +20,7 @@ from calslo_dagster.slo.calibration_table import (
 from calslo_dagster.slo.model import Manifest
 from calslo_dagster.slo.windows import Window, day_span
 from calslo_dagster.stats.bins import default_bins
+from calslo_dagster.stats.omnibus import calibration_p_value
 from calslo_dagster.stats.snapshot import Snapshot
 from calslo_dagster.store import manifests
 
@@ -28,12 +29,16 @@ Fitted = dict[tuple[str, str], Manifest]
 
 @dataclass(frozen=True, slots=True)
 class CalibrationTable:
-    """One slice: its bins, the support of each bin by calibrator version, and the events of another mask."""
+    """One slice: its bins, the support of each bin by calibrator version, and the events of another mask.
+
+    p_value: of perfect calibration, by `calibration_p_value`; None where labels cannot tell.
+    """
 
     slice: str
     bins: tuple[CalibrationBin, ...]
     supports: dict[str, tuple[BinSupport, ...]]
     mismatch: MaskMismatch
+    p_value: float | None = None
 
     @property
     def unsupported(self) -> int:
@@ -67,4 +72,5 @@ def _table(name: str, snapshot: Snapshot, fitted: Fitted) -> CalibrationTable:
     else:
         bins = calibration_table(snapshot, default_bins(snapshot.labeled)) if snapshot.labeled else ()
     supports = {one.version: support(snapshot, one, [other for other in edged if other is not one]) for one in edged}
-    return CalibrationTable(name, bins, supports, mask_mismatch(snapshot, expected))
+    p_value = calibration_p_value(snapshot).value
+    return CalibrationTable(name, bins, supports, mask_mismatch(snapshot, expected), p_value)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from calslo_dagster.slo.model import Manifest
 from calslo_dagster.stats import grid
 from calslo_dagster.stats.bins import Binned
-from calslo_dagster.stats.intervals import effective_size, wilson
+from calslo_dagster.stats.intervals import clopper_pearson, effective_size
 from calslo_dagster.stats.snapshot import Snapshot
 
 Ints = NDArray[np.int64]
@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """One bin: labelled events, their mean score, their observed rate with its Wilson interval; None without any."""
+    """One bin: labelled events, their mean score, their observed rate with its exact interval; None without any."""
 
     index: int
     lower: float
@@ -189,7 +189,7 @@ def _bin(place: tuple[int, float, float], events: int, sums: _Sums) -> Calibrati
         return CalibrationBin(*place, events)
     rate = min(1.0, max(0.0, sums.label / sums.weight))
     size = effective_size(sums.weight, sums.square_weight)
-    low, high = wilson(rate * size, size)
+    low, high = clopper_pearson(rate * size, size)
     return CalibrationBin(*place, events, mean_score=sums.score / sums.weight, observed=rate, low=low, high=high)
 
 

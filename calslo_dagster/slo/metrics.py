@@ -8,13 +8,17 @@ from typing import Final
 from calslo_dagster.errors import SettingsError
 from calslo_dagster.slo.parameters import unknown_name
 from calslo_dagster.stats.bias import mean_bias
+from calslo_dagster.stats.cumulative import cumulative_error
 from calslo_dagster.stats.ece import debiased_ece, debiased_squared_ece, equal_mass_ece, equal_width_ece, mce
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.latency import quantile, slow_rate
+from calslo_dagster.stats.omnibus import calibration_p_value
 from calslo_dagster.stats.rates import bad_score_rate, base_rate, clamp_rate, labeled_share, mean_alpha, mean_score
 from calslo_dagster.stats.recalibration import recalibration
 from calslo_dagster.stats.scores import brier, log_loss, spiegelhalter_z
+from calslo_dagster.stats.smooth import smooth_ece
 from calslo_dagster.stats.snapshot import BAD_REASONS, Snapshot
+from calslo_dagster.stats.sweep import ece_sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,10 @@ _ALL: Final = (
     Metric("mce_ew15", "largest gap of 15 equal-width bins", "ratio", _LABEL, partial(mce, bins=15)),
     Metric("debiased_ece", f"{_ECE} less its estimated bias", "ratio", _LABEL, debiased_ece),
     Metric("debiased_squared_ece", "debiased squared calibration error", "ratio", _LABEL, debiased_squared_ece),
+    Metric("smece", "smooth calibration error, without bins", "ratio", _LABEL, smooth_ece),
+    Metric("ece_sweep", f"{_ECE}, as many equal-mass bins as keep rates rising", "ratio", _LABEL, ece_sweep),
+    Metric("ecce", "largest calibration error over a span of scores, cumulated", "ratio", _LABEL, cumulative_error),
+    Metric("calibration_p_value", "p-value of perfect calibration", "ratio", _LABEL, calibration_p_value),
     Metric("brier", "Brier score", "ratio", _LABEL, brier),
     Metric("log_loss", "log loss in nats", "ratio", _LABEL, log_loss),
     Metric("spiegelhalter_z", "Spiegelhalter's Z, 0 when calibrated", "ratio", _LABEL, spiegelhalter_z),

@@ -17,10 +17,10 @@ from calslo_dagster.stats.intervals import (
     LEVEL,
     Floats,
     absolute_sum_interval,
-    around,
     clopper_pearson,
     error_function,
     folded_normal,
+    two_sided_z,
     upper_tail,
 )
 from calslo_dagster.stats.snapshot import Snapshot
@@ -118,6 +118,9 @@ def debiased_squared_ece(snapshot: Snapshot, bins: int = DEFAULT_BINS, *, level:
     sum_k (n_k / N) [(mean p - rate)^2 - rate (1 - rate) / (n_k - 1)] (Kumar, Liang, Ma 2019, section 5; Broecker
     2012). Bins of fewer than two (effective) events are left out. Unbiased, so a calibrated model scatters around 0.
     standard error: sqrt(sum_k (n_k / N)^2 (4 d_k^2 v_k + 2 v_k^2)) with gap d_k of variance v_k.
+    interval: of the squared L2 norm of true gaps. By the triangle inequality the root is at least that of the gaps
+    seen less that of noise alone, a weighted sum of chi-squares (Satterthwaite 1946); and at most what is seen plus
+    noise along one direction, of variance max (n_k / N) v_k, in the score form of `absolute_sum_interval`.
     """
     sums = Binned.equal_mass(snapshot, bins)
     if not len(sums.index):
@@ -131,7 +134,9 @@ def debiased_squared_ece(snapshot: Snapshot, bins: int = DEFAULT_BINS, *, level:
     squares = (sums.gap[enough] / sums.weight[enough]) ** 2
     value = float((share * (squares - variances)).sum())
     spread = 4 * np.maximum(squares - variances, 0.0) * variances + 2 * variances**2
-    return around(value, math.sqrt(float((share**2 * spread).sum())), events=sums.total_events, level=level)
+    error = math.sqrt(float((share**2 * spread).sum()))
+    low, high = _squared_interval(sums, level)
+    return Estimate(value, min(low, value), max(high, value), sums.total_events, standard_error=error)
 
 
 def null_floor(snapshot: Snapshot, bins: int = DEFAULT_BINS) -> NullFloor | None:
@@ -171,6 +176,20 @@ def _ece(sums: Binned, level: float) -> Estimate:
     _, scatter = folded_normal(gaps, np.sqrt(variances))
     error = math.sqrt(float(scatter.sum())) / weight
     return Estimate(value, low, high, sums.total_events, standard_error=error, bins=len(sums.index))
+
+
+def _squared_interval(sums: Binned, level: float) -> tuple[float, float]:
+    """Return the ends of sum_k (n_k / N) d_k^2 over all bins."""
+    z, share = two_sided_z(level), sums.weight / sums.total_weight
+    seen = math.sqrt(float((sums.gap**2 / sums.weight).sum()) / sums.total_weight)
+    noise = share * sums.variance / sums.weight**2
+    mean, spread = float(noise.sum()), 2 * float((noise**2).sum())
+    # A chi-square of so many degrees of freedom, by Wilson and Hilferty (1931).
+    degrees = 2 * mean * mean / spread if spread > 0 else 1.0
+    most = mean * max(0.0, 1 - 2 / (9 * degrees) + z * math.sqrt(2 / (9 * degrees))) ** 3
+    unit = z / 2 * sums.unit / float(np.sqrt(sums.weight.min() * sums.total_weight))
+    reach = z * math.hypot(math.sqrt(float(noise.max())), unit) + z * unit
+    return max(0.0, seen - math.sqrt(most)) ** 2, min(1.0, seen + reach) ** 2
 
 
 def _debiased_variances(gaps: Floats, deviations: Floats) -> Floats:

@@ -1,6 +1,7 @@
 """The Brier score and the log loss in two parts: what calibrated scores would cost, and what miscalibration adds."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -9,9 +10,11 @@ from numpy.typing import NDArray
 from calslo_dagster.stats.bins import DEFAULT_BINS, equal_mass_bins
 from calslo_dagster.stats.drift import change
 from calslo_dagster.stats.estimate import Estimate
-from calslo_dagster.stats.intervals import LEVEL, around, effective_size, sample_mean
+from calslo_dagster.stats.intervals import LEVEL, around, effective_size
 from calslo_dagster.stats.scores import NO_LABELS, brier, log_loss
+from calslo_dagster.stats.skewed import cell_mean, translated_poisson
 from calslo_dagster.stats.snapshot import Snapshot
+from calslo_dagster.stats.surprises import surprise_moments
 
 Floats = NDArray[np.float64]
 
@@ -60,12 +63,15 @@ def brier_parts(snapshot: Snapshot, *, level: float = LEVEL) -> BrierParts:
     weight, score, square = (snapshot.cell(name)[rows] for name in ("w_lab", "ws_lab", "wss_lab"))
     total = float(weight.sum())
     sharpness = float((score - square).sum()) / total
-    spread = float((weight * ((score - square) / weight) ** 2).sum()) / total
     size = effective_size(total, float(snapshot.cell("w2_lab").sum()))
+    cells = (score - square) / weight, weight / total
+    variance, third = surprise_moments(snapshot)
+    excess, error = whole.value - sharpness, math.sqrt(variance) / total
+    low, high = translated_poisson(excess, error**2, third / total**3, unit=1 / size, level=level)
     return BrierParts(
         whole,
-        sample_mean(sharpness, spread, size, events=whole.events, level=level),
-        around(whole.value - sharpness, _excess_error(snapshot), events=whole.events, level=level),
+        cell_mean(sharpness, float(cells[1] @ cells[0] ** 2), cells, size=size, events=whole.events, level=level),
+        Estimate(excess, low, high, whole.events, standard_error=error),
     )
 
 
@@ -74,12 +80,14 @@ def brier_change(current: Snapshot, baseline: Snapshot, *, level: float = LEVEL)
 
     A change of the mix of scores moves the sharpness, a change of calibration the excess. The parts are correlated, so
     their variances do not sum to that of the whole.
+    The interval of the excess keeps the skewness of both: where l, u are distances to the ends,
+    low = change - sqrt(l_now^2 + u_before^2) and high alike (Zou and Donner 2008).
     """
     now, before = brier_parts(current, level=level), brier_parts(baseline, level=level)
     return BrierParts(
         change(now.brier, before.brier, level=level),
         change(now.sharpness, before.sharpness, level=level),
-        change(now.excess, before.excess, level=level),
+        _skewed_change(now.excess, before.excess, level),
     )
 
 
@@ -101,11 +109,13 @@ def log_loss_parts(snapshot: Snapshot, *, level: float = LEVEL) -> LossParts:
     entropy = -mean * np.log(mean) - (1 - mean) * np.log1p(-mean)
     entropy = np.maximum(entropy - spread / (2 * mean * (1 - mean)), 0.0)
     sharpness = float((w * entropy).sum()) / total
-    size = effective_size(total, float(w2.sum()))
+    size, shares = effective_size(total, float(w2.sum())), w / total
     error = _loss_error(snapshot, slopes=(np.log(mean) - np.log1p(-mean)) ** 2 * w2 / safe)
     return LossParts(
         whole,
-        sample_mean(sharpness, float((w * entropy**2).sum()) / total, size, events=whole.events, level=level),
+        cell_mean(
+            sharpness, float(shares @ entropy**2), (entropy, shares), size=size, events=whole.events, level=level
+        ),
         around(whole.value - sharpness, error, events=whole.events, level=level),
     )
 
@@ -130,14 +140,17 @@ def _loss_error(snapshot: Snapshot, *, slopes: Floats) -> float:
     return float(np.sqrt(np.maximum(seen, model).sum())) / float(w.sum())
 
 
-def _excess_error(snapshot: Snapshot) -> float:
-    """Return the standard error of the excess, from cells, each in one equal-mass bin as a whole."""
-    placed = equal_mass_bins(snapshot.cell_fixed("w_lab"), DEFAULT_BINS)
-    names = ("w_lab", "w2_lab", "ws_lab", "wss_lab", "wy_lab")
-    w, w2, ws, wss, wy = (snapshot.cell(name) for name in names)
-    safe = np.where(w > 0, w, 1.0)
-    slopes = np.maximum(w - 4 * ws + 4 * wss, 0.0) * w2 / safe
-    claimed = slopes * np.maximum(ws - wss, 0.0) / safe
-    weight, label, slope, model = (np.bincount(placed, x, DEFAULT_BINS) for x in (w, wy, slopes, claimed))
-    rate = np.clip(label / np.where(weight > 0, weight, 1.0), 0.0, 1.0)
-    return float(np.sqrt(np.maximum(slope * rate * (1 - rate), model).sum())) / float(w.sum())
+def _skewed_change(now: Estimate, before: Estimate, level: float) -> Estimate:
+    plain = change(now, before, level=level)
+    if plain.value is None:
+        return plain
+    (falls, rises), (fell, rose) = _reach(now), _reach(before)
+    low, high = plain.value - math.hypot(falls, rose), plain.value + math.hypot(rises, fell)
+    return replace(plain, low=low, high=high)
+
+
+def _reach(estimate: Estimate) -> tuple[float, float]:
+    """Return the distances from the value down to the low end and up to the high end."""
+    value = estimate.value or 0.0
+    low, high = (value if end is None else end for end in (estimate.low, estimate.high))
+    return value - low, high - value

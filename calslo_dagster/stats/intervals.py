@@ -39,34 +39,23 @@ def effective_size(weight: float, square_weight: float) -> float:
     return weight * weight / square_weight if square_weight > 0 else 0.0
 
 
-def wilson(successes: float, trials: float, level: float = LEVEL) -> tuple[float, float]:
-    """Return the Wilson score interval of a proportion (Wilson 1927), as (low, high) within [0, 1].
-
-    Both arguments may be fractional (an effective size). Without trials it is the whole of [0, 1].
-    """
-    if trials <= 0:
-        return 0.0, 1.0
-    z = two_sided_z(level)
-    share, square = successes / trials, z * z / trials
-    centre = (share + square / 2) / (1 + square)
-    half = z / (1 + square) * math.sqrt(max(share * (1 - share), 0.0) / trials + square / (4 * trials))
-    low = 0.0 if successes <= 0 else max(0.0, centre - half)
-    high = 1.0 if successes >= trials else min(1.0, centre + half)
-    return low, high
-
-
 def clopper_pearson(successes: float, trials: float, level: float = LEVEL) -> tuple[float, float]:
     """Return the exact binomial interval of a proportion (Clopper and Pearson 1934), never below nominal coverage.
 
     Both arguments may be fractional (an effective size). Without trials it is the whole of [0, 1].
     """
-    # scipy.special takes 0.15 s to import, which only those pay who ask for the exact interval.
+    tail = (1 - level) / 2
+    if trials <= 0:
+        return 0.0, 1.0
+    if successes <= 0:
+        return 0.0, 1 - tail ** (1 / trials)
+    if successes >= trials:
+        return tail ** (1 / trials), 1.0
+    # scipy.special takes 0.15 s to import, which only those pay who have seen both outcomes.
     from scipy.special import betaincinv  # noqa: PLC0415
 
-    tail = (1 - level) / 2
-    low = 0.0 if successes <= 0 else float(betaincinv(successes, max(trials - successes, 0.0) + 1, tail))
-    high = 1.0 if successes >= trials else float(betaincinv(max(successes, 0.0) + 1, trials - successes, 1 - tail))
-    return low, high
+    low = float(betaincinv(successes, trials - successes + 1, tail))
+    return low, float(betaincinv(successes + 1, trials - successes, 1 - tail))
 
 
 def quantile_ranks(events: int, share: float, level: float = LEVEL) -> tuple[int | None, int | None]:
@@ -99,12 +88,13 @@ def _binomial_cdf(trials: int, share: float) -> tuple[int, Floats]:
 
 
 def proportion(share: float, trials: float, *, events: int, level: float = LEVEL) -> Estimate:
-    """Return a share of `trials` (an effective size when weighted) with its Wilson interval.
+    """Return a share of `trials` (an effective size when weighted) with its exact interval, see `clopper_pearson`.
 
+    Wilson's holds the truth too seldom for some rates, 0.905 of the time for one in a thousand among 100 events.
     The standard error is that of the share after adding z*z/2 successes and failures (Agresti and Coull 1998), so
     that a share of 0 or 1 does not claim to be certain.
     """
-    low, high = wilson(share * trials, trials, level)
+    low, high = clopper_pearson(share * trials, trials, level)
     square = two_sided_z(level) ** 2
     middle = (share * trials + square / 2) / (trials + square)
     error = math.sqrt(middle * (1 - middle) / (trials + square))

@@ -47,7 +47,7 @@ def p99(snapshot: Snapshot, *, slow_us: float | None = None, level: float = LEVE
 
 
 def slow_rate(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
-    """Return the exact share of events at or over the latency limit, with its Wilson interval."""
+    """Return the exact share of events at or over the latency limit, with its exact interval."""
     events = snapshot.count("n_latency")
     if events == 0:
         return Estimate.missing(NO_LATENCY)

@@ -7,9 +7,11 @@ import numpy as np
 
 from calslo_dagster.stats.bins import DEFAULT_BINS, Binned
 from calslo_dagster.stats.cumulative import cumulative_p_value
+from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.intervals import upper_tail
 from calslo_dagster.stats.p_values import cauchy_combination, chi_square_tail
 from calslo_dagster.stats.recalibration import CLIP
+from calslo_dagster.stats.scores import NO_LABELS
 from calslo_dagster.stats.snapshot import Snapshot
 
 
@@ -46,6 +48,18 @@ def calibration_tests(snapshot: Snapshot) -> CalibrationTests:
         _binned(snapshot),
         cumulative_p_value(snapshot),
     )
+
+
+def calibration_p_value(snapshot: Snapshot) -> Estimate:
+    """Return how likely evidence as strong as this is under perfect calibration: `CalibrationTests.combined`.
+
+    Without an interval, since it is no estimate of anything. Where every score is 0 or 1 no label could differ by
+    chance, and there is no value.
+    """
+    p_value = calibration_tests(snapshot).combined
+    if p_value is None:
+        return Estimate.missing("every score is 0 or 1" if snapshot.labeled else NO_LABELS, snapshot.labeled)
+    return Estimate(p_value, events=snapshot.labeled)
 
 
 def _bias(snapshot: Snapshot) -> float | None:

@@ -3,6 +3,7 @@
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.intervals import LEVEL, effective_size, proportion, sample_mean
 from calslo_dagster.stats.scores import NO_LABELS, labeled_size
+from calslo_dagster.stats.skewed import cell_mean
 from calslo_dagster.stats.snapshot import BAD_REASONS, Snapshot
 
 NO_EVENTS = "no events"
@@ -20,12 +21,15 @@ def mean_score(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
     mean = snapshot.total("ws") / weight
     if snapshot.is_restricted:
         return Estimate(mean, events=snapshot.events)
-    size = _size(snapshot)
-    return sample_mean(mean, snapshot.total("wss") / weight, size, events=snapshot.events, level=level)
+    rows = snapshot.cell("w") > 0
+    weights = snapshot.cell("w")[rows]
+    cells = snapshot.cell("ws")[rows] / weights, weights / weights.sum()
+    square = snapshot.total("wss") / weight
+    return cell_mean(mean, square, cells, size=_size(snapshot), events=snapshot.events, level=level)
 
 
 def base_rate(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
-    """Return the weighted share of positives among labelled events, with its Wilson interval."""
+    """Return the weighted share of positives among labelled events, with its exact interval."""
     weight = snapshot.total("w_lab")
     if weight <= 0.0:
         return Estimate.missing(NO_LABELS, snapshot.labeled)

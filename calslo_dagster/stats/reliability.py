@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from calslo_dagster.stats.bins import DEFAULT_BINS, Binned
-from calslo_dagster.stats.intervals import LEVEL, wilson
+from calslo_dagster.stats.intervals import LEVEL, clopper_pearson
 from calslo_dagster.stats.snapshot import Snapshot
 
 
@@ -20,7 +20,7 @@ class ReliabilityBin:
     """One bin of the curve.
 
     lower, upper: its scores; events: labelled events, fractional where an equal-mass bound cuts a fine bin; mean_score
-    and rate: weighted means; low, high: Wilson interval of the rate, for the effective number of events.
+    and rate: weighted means; low, high: exact interval of the rate, for the effective number of events.
     """
 
     lower: float
@@ -37,7 +37,8 @@ def reliability_curve(
 ) -> tuple[ReliabilityBin, ...]:
     """Return the occupied bins in the order of the score (Murphy and Winkler 1977); none without labelled events.
 
-    Each interval holds for its own bin, not for all together; Wilson's does not collapse in a bin of one class.
+    Each interval holds for its own bin, not for all together; it does not collapse in a bin of one class,
+    and holds for unlike events too (Hoeffding 1956).
     """
     cut = Binned.equal_mass if binning is Binning.EQUAL_MASS else Binned.equal_width
     sums = cut(snapshot, bins)
@@ -48,5 +49,5 @@ def reliability_curve(
 
 def _bin(row: list[float], level: float) -> ReliabilityBin:
     lower, upper, events, mean, rate, size = row
-    low, high = wilson(rate * size, size, level)
+    low, high = clopper_pearson(rate * size, size, level)
     return ReliabilityBin(lower, upper, events, mean, rate, min(low, rate), max(high, rate))

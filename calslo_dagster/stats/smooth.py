@@ -16,6 +16,7 @@ from calslo_dagster.stats.bins import DEFAULT_BINS, Binned
 from calslo_dagster.stats.ece import NullFloor
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.intervals import HALF_NORMAL_MEAN, HALF_NORMAL_VARIANCE, LEVEL, two_sided_z
+from calslo_dagster.stats.residuals import Residuals
 from calslo_dagster.stats.scores import NO_LABELS
 from calslo_dagster.stats.snapshot import Snapshot
 
@@ -33,33 +34,56 @@ TOLERANCE: Final = 1e-13
 MAX_STEPS: Final = 100
 
 
-def smooth_ece(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
-    """Return smECE, in [0, 1]: the sigma at which the integral of |r(t)| over [0, 1] is sigma itself.
+@dataclass(frozen=True, slots=True)
+class SmoothError:
+    """smECE as the cells give it, and how far that of the events behind them may be from it at the very most."""
+
+    value: float
+    width: float
+    bound: float
+
+
+def smooth_error(snapshot: Snapshot) -> SmoothError | None:
+    """Return smECE: the sigma at which the integral of |r(t)| over [0, 1] is sigma itself; None without labels.
 
     Blasiok and Nakkiran (2024, definitions 4 and 5): a consistent measure of the distance to calibration, without
     bins. The integral falls as sigma grows, so there is one such sigma; below 2^-10 the integral at 2^-10 is returned.
-    The cells give the first two moments of the residuals in each exactly and the third to the spread of its scores:
-    within 1e-6 of the same formula on events where their scores number a few hundred or more.
-    interval: low = max(0, value - F - z s0), high as in `absolute_sum_interval`, with the floor F and s0 of
-    `smooth_floor`. At the true sigma, the smoothed error exceeds its estimate by a sum of residuals times factors
-    within [-1, 1], of variance sum V / W^2 at most; as both fall with sigma, so much bounds the fixed point too.
-    standard error: that bound, sqrt(sum V) / W.
+    Snapshots that add up to the same sums have the same value, to the last bit.
+    bound: proved, not estimated. Both curves, of cells and of events, have an integral that falls with the width, so
+    fixed points differ by at most what the integrals do at the one that was found, see `Residuals.bound`. Where cells
+    are full it is some 4e-8 / sigma^2, that is 4e-5 at sigma = 0.03; labels that have nothing to do with the place
+    within a cell come much closer, 2e-7 on the forecasts of 538. See `residuals` for what would prove 1e-9.
     """
-    sums = Binned.equal_mass(snapshot, DEFAULT_BINS)
-    if not len(sums.index):
+    if float(snapshot.cell("w_lab").sum()) <= 0.0:
+        return None
+    residuals = Residuals.of(snapshot)
+    curve = _Curve.of(residuals, USUAL)
+    if curve.error(USUAL) < USUAL:
+        curve = _Curve.of(residuals, FINEST)
+    width, value = _fixed_point(curve)
+    return SmoothError(value, width, residuals.bound(width))
+
+
+def smooth_ece(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
+    """Return smECE, in [0, 1], by `smooth_error`.
+
+    interval: low = max(0, value - F - z s0), high as in `absolute_sum_interval`, with the floor F and s0 of
+    `smooth_floor`, both wider by the bound of `smooth_error`. At the true sigma, the smoothed error exceeds its
+    estimate by a sum of residuals times factors within [-1, 1], of variance sum V / W^2 at most; as both fall with
+    sigma, so much bounds the fixed point too. standard error: that bound, sqrt(sum V) / W.
+    """
+    found = smooth_error(snapshot)
+    if found is None:
         return Estimate.missing(NO_LABELS, snapshot.labeled)
-    residuals = _Residuals.of(snapshot, USUAL)
-    if residuals.error(USUAL) < USUAL:
-        residuals = _Residuals.of(snapshot, FINEST)
-    width, value = _fixed_point(residuals)
+    sums, residuals = Binned.equal_mass(snapshot, DEFAULT_BINS), Residuals.of(snapshot)
     total, z = float(sums.variance.sum()), two_sided_z(level)
     claimed = float(sums.model_variance.sum())
     # The floor follows what the scores claim; where labels vary more, it grows as their deviation does.
-    floor = residuals.noise(width) * (math.sqrt(total / claimed) if claimed > 0 else 1.0)
+    floor = _noise(residuals, found.width) * (math.sqrt(total / claimed) if claimed > 0 else 1.0)
     error, unit = math.sqrt(total) / sums.total_weight, sums.unit * z / 2 / sums.total_weight
-    low = value - floor - z * math.sqrt(HALF_NORMAL_VARIANCE) * error
-    high = value + z * (math.hypot(error, unit) + unit)
-    return Estimate(value, max(0.0, low), min(1.0, high), sums.total_events, standard_error=error)
+    low = found.value - found.bound - floor - z * math.sqrt(HALF_NORMAL_VARIANCE) * error
+    high = found.value + found.bound + z * (math.hypot(error, unit) + unit)
+    return Estimate(found.value, max(0.0, low), min(1.0, high), sums.total_events, standard_error=error)
 
 
 def smooth_floor(snapshot: Snapshot, width: float) -> NullFloor | None:
@@ -70,58 +94,46 @@ def smooth_floor(snapshot: Snapshot, width: float) -> NullFloor | None:
     """
     if float(snapshot.cell("w_lab").sum()) <= 0.0:
         return None
-    residuals = _Residuals.of(snapshot, width)
+    residuals = Residuals.of(snapshot)
     deviation = math.sqrt(HALF_NORMAL_VARIANCE * float(residuals.variance.sum())) / residuals.weight
-    return NullFloor(residuals.noise(width), deviation)
+    return NullFloor(_noise(residuals, width), deviation)
 
 
 @dataclass(frozen=True, slots=True)
-class _Residuals:
-    """What smoothing needs of a snapshot.
+class _Curve:
+    """The smoothed residuals of cells: their a_k, as many as a kernel of the width `finest` lets through."""
 
-    finest: the narrowest kernel that it serves; cosines: a_k, as many as that lets through; centre: the mean score of
-    each occupied cell, (cells,); variance: sum w^2 p (1 - p) per cell, (cells,); weight: of all labelled events.
-    """
-
+    residuals: Residuals
     finest: float
     cosines: Floats
-    centre: Floats
-    variance: Floats
-    weight: float
 
     @classmethod
-    def of(cls, snapshot: Snapshot, finest: float) -> Self:
-        rows = snapshot.cell("w_lab") > 0
-        names = ("w_lab", "w2_lab", "ws_lab", "wss_lab", "wy_lab", "wsy_lab")
-        w, w2, ws, wss, wy, wsy = (snapshot.cell(name)[rows] for name in names)
-        centre = ws / w
-        residual = ws - wy
-        first = wss - wsy - centre * residual
-        second = residual * np.maximum(wss / w - centre * centre, 0.0)
-        weight = float(w.sum())
-        cosines = _cosine_moments(centre, np.stack([residual, first, second]), _count(finest)) / weight
-        return cls(finest, cosines, centre, np.maximum(ws - wss, 0.0) * w2 / w, weight)
+    def of(cls, residuals: Residuals, finest: float) -> Self:
+        moments = residuals.moments * [[1.0], [1.0], [0.5]]
+        cosines = _cosine_moments(residuals.centre, moments, _count(finest)) / residuals.weight
+        return cls(residuals, finest, cosines)
 
     def error(self, width: float) -> float:
         """Return the integral of |r(t)| at this kernel width."""
         return _absolute_integral(_damped(self.cosines, width))
 
-    def noise(self, width: float) -> float:
-        """Return the mean of that integral under perfect calibration.
 
-        K^2 is a kernel narrower by sqrt(2), over 2 sqrt(pi) width, plus the product of each score's kernel with its
-        mirror image at either end. Products of images further apart vanish for widths below a third.
-        """
-        narrow = width / math.sqrt(2)
-        moments = _cosine_moments(self.centre, self.variance[None], _count(narrow))
-        squares = _at_points(_damped(moments, narrow)) / (2 * math.sqrt(math.pi) * width)
-        t = np.arange(POINTS + 1) / POINTS
-        for point, centre in ((t, self.centre), (1 - t, 1 - self.centre)):
-            image = float(self.variance @ np.exp(-((centre / width) ** 2)))
-            squares += image * np.exp(-((point / width) ** 2)) / (math.pi * width * width)
-        deviations = np.sqrt(np.maximum(squares, 0.0))
-        mean = (float(deviations.sum()) - float(deviations[0] + deviations[-1]) / 2) / POINTS
-        return HALF_NORMAL_MEAN * mean / self.weight
+def _noise(residuals: Residuals, width: float) -> float:
+    """Return the mean of the integral of |r(t)| under perfect calibration.
+
+    K^2 is a kernel narrower by sqrt(2), over 2 sqrt(pi) width, plus the product of each score's kernel with its
+    mirror image at either end. Products of images further apart vanish for widths below a third.
+    """
+    narrow, centre, variance = width / math.sqrt(2), residuals.centre, residuals.variance
+    moments = _cosine_moments(centre, variance[None], _count(narrow))
+    squares = _at_points(_damped(moments, narrow)) / (2 * math.sqrt(math.pi) * width)
+    t = np.arange(POINTS + 1) / POINTS
+    for point, place in ((t, centre), (1 - t, 1 - centre)):
+        image = float(variance @ np.exp(-((place / width) ** 2)))
+        squares += image * np.exp(-((point / width) ** 2)) / (math.pi * width * width)
+    deviations = np.sqrt(np.maximum(squares, 0.0))
+    mean = (float(deviations.sum()) - float(deviations[0] + deviations[-1]) / 2) / POINTS
+    return HALF_NORMAL_MEAN * mean / residuals.weight
 
 
 def _count(width: float) -> int:
@@ -130,20 +142,22 @@ def _count(width: float) -> int:
 
 
 def _cosine_moments(centre: Floats, moments: Floats, count: int) -> Floats:
-    """Return sum_i m_i cos(pi k p_i) for k < count, shape (count,), from the first moments of m per cell, (1-3, cells).
+    """Return sum_i m_i cos(pi k p_i) for k < count, shape (count,), from moments of m per cell.
 
-    With e = exp(i pi k centre) and p = centre + d, cos(pi k p) is the real part of e (1 + i pi k d - (pi k d)^2 / 2).
-    As k = BLOCK a + b, the sums are a product of two thin matrices.
+    moments: the first of sum m (p - centre)^j / j!, shape (1-3, cells). With e = exp(i pi k centre) and p = centre + d,
+    cos(pi k p) is the real part of e (1 + i pi k d - (pi k d)^2 / 2). As k = BLOCK a + b, the sums are products of two
+    thin matrices.
     """
-    turns: Complexes = np.exp(1j * math.pi * np.outer(np.arange(BLOCK), centre))
-    leaps: Complexes = np.exp(1j * math.pi * np.outer(np.arange(0, count, BLOCK), centre))
+    turns, leaps = (math.pi * np.outer(k, centre) for k in (np.arange(BLOCK), np.arange(0, count, BLOCK)))
+    turned, leapt = np.stack([np.cos(turns), np.sin(turns)]), np.stack([np.cos(leaps), np.sin(leaps)])
     k = math.pi * np.arange(count)
-    factors = np.ones(count), 1j * k, -0.5 * k * k
     sums = np.zeros(count)
-    for factor, moment in zip(factors, moments, strict=False):
+    for j, moment in enumerate(moments):
+        # Of the product with i^j, only the real part: cos cos - sin sin, or less sin cos + cos sin for j = 1.
+        signed = np.stack([leapt[0], -leapt[1]] if j % 2 == 0 else [-leapt[1], -leapt[0]]) * moment
         # Threads of a linear algebra library cost more than products as thin as these.
-        products = np.einsum("an,bn->ab", leaps * moment, turns)
-        sums += (factor * products.ravel()[:count]).real
+        products = np.einsum("an,bn->ab", signed[0], turned[0]) + np.einsum("an,bn->ab", signed[1], turned[1])
+        sums += (-1.0 if j == 2 else 1.0) * k**j * products.ravel()[:count]
     return sums
 
 
@@ -155,8 +169,8 @@ def _damped(cosines: Floats, width: float) -> Floats:
     return damped
 
 
-def _at_points(coefficients: Floats) -> Floats:
-    """Return c_0 + 2 sum_k c_k cos(pi k t) at t = 0, 1/POINTS, ..., 1, shape (POINTS + 1,)."""
+def _at_points(coefficients: Floats | Complexes) -> Floats:
+    """Return the real part of c_0 + 2 sum_k c_k exp(i pi k t) at t = 0, 1/POINTS, ..., 1, shape (POINTS + 1,)."""
     values: Floats = np.fft.irfft(coefficients, n=2 * POINTS)[: POINTS + 1] * (2 * POINTS)
     return values
 
@@ -164,31 +178,38 @@ def _at_points(coefficients: Floats) -> Floats:
 def _absolute_integral(coefficients: Floats) -> float:
     """Return the integral over [0, 1] of |c_0 + 2 sum_k c_k cos(pi k t)|.
 
-    The antiderivative is known and flat where the function is zero, so roots by interpolation serve as exact ones.
+    Its antiderivative c_0 t + 2 sum_k c_k sin(pi k t) / (pi k) is flat where the function is zero, so roots by
+    interpolation serve as exact ones, and there it follows from values and slopes at both neighbours (Hermite).
     """
     values = _at_points(coefficients)
-    before = np.flatnonzero(np.signbit(values[:-1]) != np.signbit(values[1:]))
-    roots = (before + values[before] / (values[before] - values[before + 1])) / POINTS
-    ends = np.concatenate([[0.0], roots, [1.0]])
     k = math.pi * np.arange(1, len(coefficients))
-    integral = coefficients[0] * ends + 2 * np.sin(np.outer(ends, k)) @ (coefficients[1:] / k)
-    return float(np.abs(np.diff(integral)).sum())
+    waves = np.zeros(len(coefficients), dtype=np.complex128)
+    waves[1:] = coefficients[1:] / (1j * k)
+    integral = coefficients[0] * np.arange(POINTS + 1) / POINTS + _at_points(waves)
+    before = np.flatnonzero(np.signbit(values[:-1]) != np.signbit(values[1:]))
+    ahead, behind = values[before] / POINTS, values[before + 1] / POINTS
+    place = ahead / (ahead - behind)
+    rise = integral[before + 1] - integral[before]
+    at_roots = integral[before] + place * (
+        ahead + place * (3 * rise - 2 * ahead - behind + place * (ahead + behind - 2 * rise))
+    )
+    return float(np.abs(np.diff(at_roots, prepend=integral[0], append=integral[-1])).sum())
 
 
-def _fixed_point(residuals: _Residuals) -> tuple[float, float]:
+def _fixed_point(curve: _Curve) -> tuple[float, float]:
     """Return the width at which the error equals it, and the error there (regula falsi, Illinois variant)."""
-    low = residuals.finest
-    above = residuals.error(low) - low
+    low = curve.finest
+    above = curve.error(low) - low
     if above <= 0.0:
         return low, low + above
     high = low + above
-    below = residuals.error(high) - high
+    below = curve.error(high) - high
     width, excess, side = high, below, 0
     for _ in range(MAX_STEPS):
         if high - low < TOLERANCE or abs(excess) < TOLERANCE:
             break
         width = (low * below - high * above) / (below - above)
-        excess = residuals.error(width) - width
+        excess = curve.error(width) - width
         if excess > 0:
             low, above, below, side = width, excess, below / 2 if side == 1 else below, 1
         else:

@@ -99,6 +99,8 @@ def test_the_number_of_tables_is_bounded(tmp_path: Path) -> None:
 
     assert len([name for name in shown if name.startswith("bins of ")]) == MOST_TABLES
     assert "bins of *" in shown
+    assert "p-value of calibration" in shown["slices"].md_str
+    assert tables[0].p_value is not None
     assert str(shown["other_slices"]).startswith("Also breached: i")
     assert str(shown["other_slices"]).endswith("calslo table --slice NAME prints the table of any slice.")
 

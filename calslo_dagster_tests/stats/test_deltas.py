@@ -47,7 +47,7 @@ def test_a_calibrated_model_has_a_centred_ece_of_zero_at_any_volume() -> None:
 
         # The mean of 80 is known to 0.11 deviations.
         assert abs(np.mean(values)) < 0.4 * np.std(values)
-        assert np.mean([(one.low or 0.0) <= 0.0 <= (one.high or 0.0) for one in drawn]) == 1.0
+        assert np.mean([(one.low or 0.0) <= 0.0 <= (one.high or 0.0) for one in drawn]) >= 0.95
 
 
 @pytest.mark.parametrize("tilt", [0.0, 0.03, 0.1])

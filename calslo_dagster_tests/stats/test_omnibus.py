@@ -5,7 +5,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from calslo_dagster.stats.omnibus import CalibrationTests, calibration_tests
+from calslo_dagster.stats.omnibus import CalibrationTests, calibration_p_value, calibration_tests
 from calslo_dagster.stats.snapshot import Snapshot
 from calslo_dagster_tests.builders import snap
 from calslo_dagster_tests.stats.formulas import Floats
@@ -70,3 +70,19 @@ def test_equal_weights_of_any_size_leave_every_p_value_as_it_is() -> None:
     assert astuple(calibration_tests(snap(p, y, np.full(300, 4.0)))) == pytest.approx(
         astuple(calibration_tests(snap(p, y))), rel=1e-6
     )
+
+
+def test_the_p_value_as_a_metric_rests_on_the_labelled_events() -> None:
+    p = beta(2, 2, 400)
+    week = snap([*p, 0.5], [*(p > 0.5).astype(int), None])
+    found = calibration_p_value(week)
+
+    assert (found.value, found.events) == (calibration_tests(week).combined, 400)
+    assert (found.low, found.high, found.standard_error) == (None, None, None)
+
+
+@pytest.mark.parametrize(("p", "y", "reason"), [(0.3, None, "no labelled events"), (1.0, 0, "every score is 0 or 1")])
+def test_without_a_label_that_chance_decides_there_is_no_p_value(p: float, y: int | None, reason: str) -> None:
+    found = calibration_p_value(snap([p] * 3, [y] * 3))
+
+    assert (found.value, found.reason) == (None, reason)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calslo_dagster.stats.intervals import wilson
+from calslo_dagster.stats.intervals import clopper_pearson
 from calslo_dagster.stats.reliability import Binning, reliability_curve
 from calslo_dagster.stats.snapshot import Snapshot
 from calslo_dagster_tests.builders import Event, snap, snap_events
@@ -18,7 +18,7 @@ def test_bins_of_equal_width_are_those_of_the_events() -> None:
     assert [(b.lower, b.upper, b.events) for b in curve] == [(0.0, 0.1, 2.0), (0.3, 0.4, 2.0)]
     np.testing.assert_allclose([b.mean_score for b in curve], [0.06, 0.35], atol=1e-8)
     assert [b.rate for b in curve] == [0.5, 1.0]
-    assert (curve[1].low, curve[1].high) == pytest.approx(wilson(2, 2))
+    assert (curve[1].low, curve[1].high) == pytest.approx(clopper_pearson(2, 2))
 
 
 def test_a_pure_bin_has_an_interval_with_a_width() -> None:

@@ -1,12 +1,14 @@
 """smECE against kernel sums over single events, at the edges, and its interval against repetition."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from scipy import special
 
-from calslo_dagster.stats.smooth import FINEST, smooth_ece, smooth_floor
+from calslo_dagster.stats.smooth import FINEST, smooth_ece, smooth_error, smooth_floor
 from calslo_dagster.stats.snapshot import Snapshot, merge
 from calslo_dagster_tests.builders import Event, snap, snap_events
 from calslo_dagster_tests.stats.formulas import Floats
@@ -40,15 +42,74 @@ def definition(p: Floats, y: Floats, w: Floats) -> float:
     return high
 
 
-@pytest.mark.parametrize("shape", [(2.0, 2.0), (0.5, 0.5), (1.0, 30.0), (20.0, 2.0)])
-def test_smooth_ece_is_the_definition_within_a_millionth(shape: tuple[float, float]) -> None:
-    rng = np.random.default_rng(1)
-    p = rng.beta(*shape, 500)
-    y = (rng.random(500) < p**1.4).astype(float)
-    value = smooth_ece(snap(p, y)).value
+def exact(p: Floats, y: Floats, width: float) -> float:
+    """Return the integral over [0, 1] of |r(t)|, by normal distribution functions between roots; to 1e-11."""
+    r, images = (p - y) / len(p), [sign * p + 2.0 * k for k in (-1, 0, 1) for sign in (1, -1)]
 
-    # The reference integrates over 4,000 points, which costs it 1e-6.
-    assert value == pytest.approx(error_at(p, y, np.ones(500), value or 1.0, points=4_000), abs=2e-6)
+    def curve(t: Floats) -> Floats:
+        kernel = sum(np.exp(-0.5 * ((t[:, None] - image) / width) ** 2) for image in images)
+        smooth: Floats = kernel @ r
+        return smooth
+
+    t = np.linspace(0, 1, 2_001)
+    signs = np.sign(curve(t))
+    low, high = (t[1:][signs[1:] != signs[:-1]] - shift for shift in (1 / 2_000, 0.0))
+    side = np.sign(curve(low))
+    for _ in range(30):
+        middle = (low + high) / 2
+        is_before = np.sign(curve(middle)) == side
+        low, high = np.where(is_before, middle, low), np.where(is_before, high, middle)
+    ends = np.concatenate([[0.0], low, [1.0]])
+    mass = sum(special.ndtr((ends[:, None] - image) / width) for image in images)
+    return float(np.abs(np.diff(mass @ r)).sum())
+
+
+# Few events per cell, many, rare events, scores of three decimals, and labels that follow the place within one cell.
+LOGS: dict[str, tuple[Callable[[np.random.Generator], Floats], Callable[[Floats], Floats]]] = {
+    "few": (lambda rng: rng.beta(2, 2, 40), lambda p: p),
+    "many": (lambda rng: rng.beta(2, 2, 3_000), lambda p: p),
+    "rare": (lambda rng: rng.beta(1, 30, 800), lambda p: p**1.4),
+    "rounded": (lambda rng: rng.random(2_000).round(3), np.sqrt),
+    "contrived": (lambda rng: 0.501 + rng.random(500) / 600, lambda p: (p > 0.5018).astype(float)),
+}
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_smooth_ece_is_that_of_the_events_within_the_bound_that_it_names(log: str) -> None:
+    rng = np.random.default_rng(1)
+    scores, truth = LOGS[log]
+    p = scores(rng)
+    y = (rng.random(len(p)) < truth(p)).astype(float)
+    found = smooth_error(snap(p, y))
+
+    assert found is not None
+    # The integral falls as the width grows, so where it is off by so much, the fixed point is not off by more.
+    assert abs(found.value - exact(p, y, found.value)) <= 2 * found.bound
+    assert exact(p, y, found.value - found.bound) > found.value - found.bound - 1e-9
+    assert exact(p, y, found.value + found.bound) < found.value + found.bound + 1e-9
+
+
+@pytest.mark.parametrize(("shape", "bound"), [((2.0, 2.0), 1e-6), ((1.0, 30.0), 3e-6)])
+def test_smooth_ece_comes_much_closer_to_the_definition_than_its_bound(
+    shape: tuple[float, float], bound: float
+) -> None:
+    rng = np.random.default_rng(2)
+    p = rng.beta(*shape, 3_000)
+    y = (rng.random(3_000) < p).astype(float)
+    value = smooth_ece(snap(p, y)).value or 1.0
+
+    assert value == pytest.approx(exact(p, y, value), abs=2 * bound)
+
+
+def test_logs_with_the_same_sums_may_differ_and_the_bound_says_so() -> None:
+    """In one cell, either the outer or the inner scores have label 1: of the same mean, in logs of the same scores."""
+    p = np.tile(0.501 + np.array([-2.0, -1.0, 1.0, 2.0]) / 4_096, 25)
+    outer, inner = (np.tile(labels, 25) for labels in ([1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]))
+    one, other = (smooth_error(snap(p, y)) for y in (outer, inner))
+
+    assert one is not None
+    assert one == other
+    assert 1e-4 < abs(exact(p, outer, one.value) - exact(p, inner, one.value)) < 2 * one.bound
 
 
 @settings(steady, max_examples=25)
@@ -56,11 +117,12 @@ def test_smooth_ece_is_the_definition_within_a_millionth(shape: tuple[float, flo
 def test_smooth_ece_of_few_weighted_events_is_close_to_the_definition(batch: list[Event]) -> None:
     p, y = np.array([e.score for e in batch], dtype=float), np.array([e.label for e in batch], dtype=float)
     w = np.array([1.0 if e.weight is None else e.weight for e in batch])
-    value = smooth_ece(snap_events(batch)).value or 0.0
-    width = max(value, FINEST)
+    found = smooth_error(snap_events(batch))
+    assert found is not None
+    width = max(found.value, FINEST)
 
-    # Few events leave the third moment of their cells to chance; the reference integrates over 500 points.
-    assert value == pytest.approx(error_at(p, y, w, width, points=500), abs=0.02 * width + 1e-5)
+    # The reference integrates over 500 points.
+    assert found.value == pytest.approx(error_at(p, y, w, width, points=500), abs=2 * found.bound + 1e-3 * width + 1e-5)
 
 
 def test_the_fixed_point_is_the_one_that_bisection_finds() -> None:
@@ -105,6 +167,7 @@ def test_parts_merge_into_the_whole() -> None:
     parts = merge([snap(p[:130], y[:130]), snap(p[130:], y[130:])])
 
     assert smooth_ece(parts) == smooth_ece(snap(p, y))
+    assert smooth_error(parts) == smooth_error(snap(p, y))
 
 
 @pytest.mark.parametrize("shape", [(2.0, 2.0), (1.0, 30.0)])

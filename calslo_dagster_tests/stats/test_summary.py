@@ -11,7 +11,7 @@ from calslo_dagster_tests.builders import snap
 NAMES = {
     *("n", "n_labeled", "ece_ew10", "ece_ew15", "ece_em15", "mce_ew15", "brier", "log_loss", "debiased_ece"),
     *("debiased_squared_ece", "spiegelhalter_z", "mean_score", "base_rate", "null_floor", "slope", "intercept"),
-    *("bad_scores", "clamp_rate", "p99_latency_us", "alpha"),
+    *("bad_scores", "clamp_rate", "p99_latency_us", "alpha", "smece", "ece_sweep", "ecce", "calibration_p_value"),
 }
 
 

@@ -1,0 +1,1 @@
+"""How often the intervals of the product hold the truth, on models whose truth is known."""
