@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from calslo_dagster.errors import SnapshotError
 from calslo_dagster.stats import grid
+from calslo_dagster.stats.batch import Batch
 from calslo_dagster.stats.snapshot import BAD_REASONS, CELL_SUMS, LATENCY_BUCKETS, TOTAL_SUMS, Snapshot
 
 Ints = NDArray[np.int64]
@@ -119,6 +120,26 @@ class SnapshotSeries:
             {(version, mask): n for (version, mask), n in masks if n},
             {version: n for (version,), n in versions if n},
         )
+
+    def batch(self, first: Ints, last: Ints) -> Batch:
+        """Return the windows between these edges of panes, given by their places; SnapshotError where one overflows."""
+        totals, sizes = self.totals[last] - self.totals[first], self.sizes[last] - self.sizes[first]
+        if len(totals):
+            _check_size(int(totals[:, _EVENTS].max()), float(sizes.max()))
+        return Batch(first, last, totals, self.bins, self.cells, self.buckets, self.latency)
+
+    def versions_seen(self, first: Ints, last: Ints) -> tuple[list[tuple[str, ...]], Ints]:
+        """Return the different sets of versions in windows between these edges, and which one each has, (windows,)."""
+        counts = self.versions[last] - self.versions[first]
+        sets, kind = np.unique(counts != 0, axis=0, return_inverse=True)
+        names = [tuple(name for (name,), is_in in zip(self.version_names, one, strict=True) if is_in) for one in sets]
+        return names, kind.reshape(-1)
+
+    def has_rows(self, first: Ints, last: Ints) -> NDArray[np.bool_]:
+        """Whether the spans between these edges hold any row, shape (spans,)."""
+        running = np.concatenate([[0], np.cumsum(self.rows)])
+        found: NDArray[np.bool_] = running[last] > running[first]
+        return found
 
     def whole(self) -> Snapshot:
         """Return the snapshot of all panes together."""

@@ -2,9 +2,13 @@
 
 import math
 
+import numpy as np
+
+from calslo_dagster.stats import grid
+from calslo_dagster.stats.batch import Batch, Floats, Values, ratios
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.intervals import LEVEL, around, effective_size, sample_mean
-from calslo_dagster.stats.snapshot import Snapshot
+from calslo_dagster.stats.snapshot import CELL_SUMS, Snapshot, scale_of
 
 NO_LABELS = "no labelled events"
 NOT_OF_A_PART = "known for the whole range of scores only"
@@ -18,6 +22,11 @@ def brier(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
     return _mean_of(snapshot, "brier", level)
 
 
+def brier_many(batch: Batch) -> Values:
+    """Return `brier` of every window."""
+    return ratios(batch.total("brier"), batch.total("w_lab"), batch.labeled)
+
+
 def log_loss(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
     """Return the log loss in nats, the weighted mean of -y ln q - (1 - y) ln(1 - q) (Good 1952).
 
@@ -26,6 +35,11 @@ def log_loss(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
     if snapshot.is_restricted:
         return Estimate.missing(NOT_OF_A_PART, snapshot.labeled)
     return _mean_of(snapshot, "log_loss", level)
+
+
+def log_loss_many(batch: Batch) -> Values:
+    """Return `log_loss` of every window."""
+    return ratios(batch.total("log_loss"), batch.total("w_lab"), batch.labeled)
 
 
 def spiegelhalter_z(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
@@ -46,6 +60,19 @@ def spiegelhalter_z(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
 def labeled_size(snapshot: Snapshot) -> float:
     """Return the effective number of labelled events, which unequal weights make smaller than their count."""
     return effective_size(float(snapshot.cell("w_lab").sum()), float(snapshot.cell("w2_lab").sum()))
+
+
+def labeled_size_many(batch: Batch) -> Floats:
+    """Return `labeled_size` of every window, shape (windows,)."""
+    found, sums = np.empty(len(batch)), slice(CELL_SUMS.index("w_lab"), CELL_SUMS.index("w2_lab") + 1)
+    scales = np.array([[scale_of("w_lab")], [scale_of("w2_lab")]])
+    for some, fixed in batch.cells(np.arange(len(batch)), sums):
+        # In all places of the grid, because the order of adding up decides the last bit of large sums.
+        cells = np.zeros((*fixed.shape[:2], grid.FINE_BINS))
+        cells[:, :, batch.bins] = fixed / scales
+        weights, squares = cells.sum(axis=2).T.tolist()
+        found[some] = [effective_size(weight, square) for weight, square in zip(weights, squares, strict=True)]
+    return found
 
 
 def _mean_of(snapshot: Snapshot, name: str, level: float) -> Estimate:

@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
+from calslo_dagster.slo.many import Windows
 from calslo_dagster.slo.model import SLO, Evidence, Objective, Severity
+from calslo_dagster.stats.batch import Values
 from calslo_dagster.stats.estimate import Estimate
-from calslo_dagster.stats.rates import clamp_rate
+from calslo_dagster.stats.rates import clamp_rate, clamp_rate_many
 
 
 def measured(evidence: Evidence) -> Estimate:
@@ -22,6 +24,11 @@ def measured(evidence: Evidence) -> Estimate:
     unknown = snapshot.events - found.events
     reason += f", {unknown:,} more events do not say" if unknown else ""
     return Estimate(found.value, found.low, found.high, found.events, reason, found.standard_error)
+
+
+def measured_many(windows: Windows) -> Values:
+    """Return what `measured` does, of every window."""
+    return clamp_rate_many(windows.batch)
 
 
 slo = SLO(

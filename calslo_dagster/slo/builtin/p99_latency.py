@@ -5,10 +5,12 @@ from datetime import timedelta
 from functools import partial
 
 from calslo_dagster.slo.limits import plain
+from calslo_dagster.slo.many import Windows
 from calslo_dagster.slo.model import SLO, Evidence, Objective
 from calslo_dagster.slo.parameters import parameter
+from calslo_dagster.stats.batch import Values
 from calslo_dagster.stats.estimate import Estimate
-from calslo_dagster.stats.latency import p99
+from calslo_dagster.stats.latency import p99, p99_many
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ def measured(evidence: Evidence, parameters: Parameters) -> Estimate:
     slow, allowed = snapshot.count("n_slow"), found.events // 100
     reason = f"{slow:,} took {plain(parameters.limit_us)} us or longer, {allowed:,} may"
     return Estimate(found.value, found.low, found.high, found.events, reason, found.standard_error)
+
+
+def measured_many(windows: Windows, parameters: Parameters) -> Values:
+    """Return what `measured` does, of every window."""
+    return p99_many(windows.batch, slow_us=parameters.limit_us)
 
 
 def build(parameters: Parameters) -> SLO:
