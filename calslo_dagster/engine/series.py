@@ -37,6 +37,14 @@ class Panes:
             raise ValueError(f"{instant_us} is not an edge of {self}")
         return place
 
+    def places(self, instants_us: Ints) -> Ints:
+        """Return what `at` does for each of these instants, shape (instants,)."""
+        found: Ints = (instants_us - self.start_us) // self.width_us
+        if len(found):
+            for edge in (int(instants_us.min()), int(instants_us.max())):
+                self.at(edge)
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class SliceRows:

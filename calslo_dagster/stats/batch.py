@@ -64,12 +64,14 @@ class Batch:
     @property
     def rows(self) -> Ints:
         """Events and rows that were kept out of the sums, shape (windows,)."""
-        return np.sum([self.events, *(self.count(reason) for reason in BAD_REASONS)], axis=0)
+        rows: Ints = np.sum([self.events, *(self.count(reason) for reason in BAD_REASONS)], axis=0)
+        return rows
 
     @property
     def bad_scores(self) -> Ints:
         """Rows whose score is null, NaN, infinite or outside [0, 1], shape (windows,)."""
-        return np.sum([self.count(reason) for reason in BAD_SCORE_REASONS], axis=0)
+        rows: Ints = np.sum([self.count(reason) for reason in BAD_SCORE_REASONS], axis=0)
+        return rows
 
     def cells(self, windows: Ints, sums: slice) -> Iterator[tuple[Ints, Ints]]:
         """Yield some of these windows at a time, with their cells, shape (windows, sums, bins that occur)."""

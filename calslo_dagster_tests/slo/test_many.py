@@ -79,7 +79,7 @@ def crowd(seed: int, count: int, **columns: object) -> Snapshot:
     p[: count // 5] = 0.25
     given = {"latency": rng.lognormal(6.0, 0.7, count).tolist(), "clamped": (rng.random(count) < 0.1).tolist()}
     versions = ["v1", "v2"][seed % 2]
-    return snap(p, (rng.random(count) < p).astype(int), **{**given, "versions": [versions] * count, **columns})  # type: ignore[arg-type]
+    return snap(p, (rng.random(count) < p).astype(int), **{**given, "versions": [versions] * count, **columns})
 
 
 @pytest.fixture(scope="module")
