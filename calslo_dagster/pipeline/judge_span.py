@@ -39,8 +39,8 @@ class Trial:
 
     @classmethod
     def of(cls, context: Context, span: Window) -> "Trial":
-        """Return the trial of the SLO over the window ends in the span, none after the open one."""
-        last = open_end(context.now, context.step)
+        """Return the trial of the SLO over the window ends in the span, none after the open one; weeks that are over."""
+        last = context.now if context.is_weekly else open_end(context.now, context.step)
         ends = [end for end in window_ends(span.start, span.end, context.step) if end <= last]
         start = ends[0] - context.step if ends else span.start
         seen = context.watermark and context.watermark + context.project.settings.lateness
