@@ -160,17 +160,20 @@ def _running(rows: Ints, panes: int, sums: int) -> tuple[Ints, Ints]:
 
     They may wrap around; the difference of two is right all the same, as long as itself fits 64 bits.
     """
-    codes, place = np.unique(rows[:, 1], return_inverse=True)
+    codes = np.flatnonzero(np.bincount(rows[:, 1]))
+    place = np.searchsorted(codes, np.arange(codes[-1] + 1 if len(codes) else 0))[rows[:, 1]]
     out = np.zeros((panes + 1, sums, len(codes)), dtype=np.int64)
     out[rows[:, 0] + 1, :, place] = rows[:, 2:]
     return codes, np.cumsum(out, axis=0, out=out)
 
 
 def _sizes(rows: SliceRows, panes: int) -> Floats:
-    sums = [np.zeros((panes + 1, part.shape[1] - 2)) for part in (rows.totals, rows.cells)]
-    for size, part in zip(sums, (rows.totals, rows.cells), strict=True):
-        np.add.at(size, part[:, 0] + 1, np.abs(part[:, 2:].astype(np.float64)))
-    return np.cumsum(np.concatenate(sums, axis=1).max(axis=1))
+    sizes = [
+        np.bincount(part[:, 0] + 1, weights=np.abs(sums.astype(np.float64)), minlength=panes + 1)
+        for part in (rows.totals, rows.cells)
+        for sums in part[:, 2:].T
+    ]
+    return np.cumsum(np.max(sizes, axis=0))
 
 
 def _check_size(events: int, size: float) -> None:

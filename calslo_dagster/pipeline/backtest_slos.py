@@ -10,9 +10,10 @@ from calslo_dagster.alerting.playback import Judged, Page, Spell, play
 from calslo_dagster.errors import SettingsError, SnapshotError
 from calslo_dagster.pipeline.compare_courses import Comparison, Edit, SloComparison, compared
 from calslo_dagster.pipeline.context import context_of
-from calslo_dagster.pipeline.judge_span import Told, Trial, bare_days, coarse_days, judge_span
+from calslo_dagster.pipeline.judge_span import Told, Trial, bare_days, coarse_days, days_of, judge_span
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.read_signals import burn_severity
+from calslo_dagster.pipeline.read_snapshots import snapshots_over
 from calslo_dagster.plugins import load_registry
 from calslo_dagster.settings import Settings
 from calslo_dagster.slo.budget import plan_tiers
@@ -134,13 +135,17 @@ def _is_alike(one: Trial, other: Trial) -> bool:
 
 def _check(project: Project, trials: Sequence[Trial], wanted: Wanted) -> list[Window]:
     """Refuse spans that cannot be judged; return the days of a span that can be which no snapshot is of."""
-    bare, days = bare_days(project, wanted.span), wanted.span.length // DAY
-    if len(bare) == days:
-        told = _days(bare)
+    reach = min([wanted.span.start, *(trial.context.reach(wanted.span).start for trial in trials)])
+    with project.engine() as connection:
+        snapshots = snapshots_over(project, connection, Window(reach, wanted.span.end))
+    bare = bare_days(snapshots, wanted.span)
+    if len(bare) == len(days_of(wanted.span)):
         command = f"calslo backfill --from {wanted.first} --to {wanted.last}"
-        raise SnapshotError(f"there are no snapshots of {told}; make them with `{command}`, or choose other days")
+        raise SnapshotError(
+            f"there are no snapshots of {_days(bare)}; make them with `{command}`, or choose other days"
+        )
     for trial in trials:
-        coarse = coarse_days(project, trial.context, wanted.span) if trial.grid.count else []
+        coarse = coarse_days(snapshots, trial.context, wanted.span) if trial.grid.count else []
         if coarse:
             slo, step = trial.context.slo, trial.grid.step
             raise SnapshotError(

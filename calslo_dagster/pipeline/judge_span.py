@@ -14,14 +14,15 @@ from calslo_dagster.engine.series import SnapshotSeries
 from calslo_dagster.pipeline.context import Context, expected_of
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.read_snapshots import Snapshots, snapshots_over
-from calslo_dagster.pipeline.take_measurements import DORMANT_AFTER, stretches, take, take_along
+from calslo_dagster.pipeline.take_measurements import DORMANT_AFTER, take, take_along
 from calslo_dagster.slo.course import Course, Grid
 from calslo_dagster.slo.many import CODE, Judged, Windows, judged_many
 from calslo_dagster.slo.model import Measurement, Verdict
 from calslo_dagster.slo.slices import matches
-from calslo_dagster.slo.windows import DAY, Window, open_end, window_ends
+from calslo_dagster.slo.windows import DAY, WEEK, Window, open_end, week_of, window_ends
 from calslo_dagster.sources.base import micros
 from calslo_dagster.stats.batch import Batch
+from calslo_dagster.stats.snapshot import Snapshot
 
 Ints = NDArray[np.int64]
 Told = Callable[[Window], None]
@@ -48,8 +49,8 @@ class Trial:
 
     @property
     def is_by_rows(self) -> bool:
-        """Whether its measurements need more than one series of panes, so that `rows` has to yield them."""
-        return self.context.is_weekly
+        """Whether its verdicts rest on more than its windows, so that `rows` has to yield its measurements."""
+        return False
 
     def course(self, slice_name: str) -> Course:
         """Return the course of a slice, empty at first."""
@@ -78,20 +79,30 @@ def rows(context: Context, snapshots: Snapshots, ends: Sequence[datetime]) -> It
 def judge_span(
     project: Project, trials: Sequence[Trial], span: Window, *, slices: Sequence[str] = (), told: Told | None = None
 ) -> None:
-    """Fill the courses of the trials from the snapshots of the project, a stretch of days in memory at a time.
+    """Fill the courses of the trials from the snapshots of the project, a week at most in memory at a time.
 
-    slices: shell patterns of the slices that are looked at, none for all; told: is called after each stretch.
+    slices: shell patterns of the slices that are looked at, none for all; told: is called after each part of the span.
     """
-    along = [trial for trial in trials if not trial.is_by_rows]
+    along = [trial for trial in trials if not trial.is_by_rows and trial.grid.count]
+    walk = _Walk(project, along, slices)
     with project.engine() as connection:
         for trial in trials:
             if trial.is_by_rows:
                 _by_rows(project, connection, trial, span=span, slices=slices)
-        days = [(span.start + n * DAY).date() for n in range(-(-span.length // DAY))]
-        for stretch in stretches(days) if along else ():
-            _along(project, connection, along, stretch=stretch, slices=slices)
+        for part in _parts(along, span):
+            walk.judge(connection, part)
             if told:
-                told(stretch)
+                told(part)
+
+
+def _parts(trials: Sequence[Trial], span: Window) -> Iterator[Window]:
+    """Yield the span in parts that no Monday divides; it begins earlier if weeks that end in it do, each with two."""
+    starts = [trial.grid.start - WEEK for trial in trials if trial.context.is_weekly]
+    at = min([span.start, *starts]) if trials else span.end
+    while at < span.end:
+        end = min(week_of(at).end, span.end)
+        yield Window(at, end)
+        at = end
 
 
 def wants(slices: Sequence[str], name: str) -> bool:
@@ -108,18 +119,45 @@ def _by_rows(
             trial.course(row.slice).add([row])
 
 
-def _along(
-    project: Project, connection: DuckDBPyConnection, trials: Sequence[Trial], *, stretch: Window, slices: Sequence[str]
-) -> None:
-    """Read the stretch once, and judge each slice by every trial while its series is in memory."""
-    last = max((end for trial in trials for end in trial.ends(stretch)[-1:]), default=None)
-    if last is None:
-        return
-    start = min(trial.context.reach(stretch).start for trial in trials)
-    snapshots = snapshots_over(project, connection, Window(start, last))
-    for name, series in snapshots.series(snapshots.width_us(snapshots.span)):
-        if wants(slices, name):
-            judge_series(trials, name, series, stretch)
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """A walk along the snapshots: each part is read once, and every trial judges a slice while it is in memory.
+
+    last_week: the week before the one at hand, by slice, for trials that compare the two.
+    """
+
+    project: Project
+    trials: Sequence[Trial]
+    slices: Sequence[str]
+    last_week: dict[str, Snapshot] = field(default_factory=dict)
+
+    def judge(self, connection: DuckDBPyConnection, part: Window) -> None:
+        """Judge the window ends in the part, whose days lie in one week."""
+        minutely = [t for t in self.trials if not t.context.is_weekly and len(t.places(part))]
+        weekly = [t for t in self.trials if t.context.is_weekly and part.length == WEEK]
+        if not minutely and not weekly:
+            return
+        last = max([trial.grid.end(int(trial.places(part)[-1])) for trial in minutely] + [part.end] * bool(weekly))
+        reach = Window(min([part.start, *(trial.context.reach(part).start for trial in minutely)]), last)
+        snapshots, before = snapshots_over(self.project, connection, reach), dict(self.last_week)
+        self.last_week.clear()
+        for name, series in snapshots.series(snapshots.width_us(reach)):
+            if wants(self.slices, name):
+                judge_series(minutely, name, series, part)
+                if weekly and series.has_rows(*_edges(series, part)).any():
+                    self.last_week[name] = series.window(micros(part.start), micros(part.end))
+        for name in sorted({*self.last_week, *before}):
+            _judge_week(weekly, name, part, self.last_week.get(name, Snapshot()), before.get(name, Snapshot()))
+
+
+def _edges(series: SnapshotSeries, part: Window) -> tuple[Ints, Ints]:
+    return tuple(series.panes.places(np.array([micros(edge)])) for edge in (part.start, part.end))  # type: ignore[return-value]
+
+
+def _judge_week(trials: Sequence[Trial], name: str, week: Window, current: Snapshot, baseline: Snapshot) -> None:
+    for trial in trials:
+        if len(trial.places(week)) and trial.context.covers(name):
+            trial.course(name).add([trial.context.measured(name, week, current, baseline=baseline)])
 
 
 def judge_series(trials: Sequence[Trial], name: str, series: SnapshotSeries, stretch: Window) -> None:
@@ -199,14 +237,11 @@ def _record(course: Course, found: Judged, places: Ints, models: Sequence[str]) 
         course.note_bad(int(places[row]), float(found.values[row]), found.fails[row])
 
 
-def coarse_days(project: Project, context: Context, span: Window) -> list[Window]:
+def coarse_days(snapshots: Snapshots, context: Context, span: Window) -> list[Window]:
     """Return the days of the span in which the buckets of the snapshots are too wide for the SLO's windows."""
-    with project.engine() as connection:
-        snapshots = snapshots_over(project, connection, context.reach(span))
-    if _is_fine(context, snapshots, snapshots.span):
+    if _is_fine(context, snapshots, context.reach(span)):
         return []
-    days = [Window(span.start + n * DAY, span.start + (n + 1) * DAY) for n in range(span.length // DAY)]
-    return [day for day in days if not _is_fine(context, snapshots, context.reach(day))]
+    return [day for day in days_of(span) if not _is_fine(context, snapshots, context.reach(day))]
 
 
 def _is_fine(context: Context, snapshots: Snapshots, reach: Window) -> bool:
@@ -216,10 +251,12 @@ def _is_fine(context: Context, snapshots: Snapshots, reach: Window) -> bool:
     return width == timedelta(microseconds=PANE_US) or not any(length % width for length in lengths)
 
 
-def bare_days(project: Project, span: Window) -> list[Window]:
+def bare_days(snapshots: Snapshots, span: Window) -> list[Window]:
     """Return the days of the span that no snapshot is of."""
-    with project.engine() as connection:
-        listed = snapshots_over(project, connection, span).listed
-    spans = sorted((one.span_start_us, one.span_end_us) for one in listed)
-    days = [Window(span.start + n * DAY, span.start + (n + 1) * DAY) for n in range(span.length // DAY)]
-    return [day for day in days if not any(a < micros(day.end) and b > micros(day.start) for a, b in spans)]
+    spans = sorted((one.span_start_us, one.span_end_us) for one in snapshots.listed)
+    return [d for d in days_of(span) if not any(a < micros(d.end) and b > micros(d.start) for a, b in spans)]
+
+
+def days_of(span: Window) -> list[Window]:
+    """Return the days of the span."""
+    return [Window(span.start + n * DAY, span.start + (n + 1) * DAY) for n in range(span.length // DAY)]

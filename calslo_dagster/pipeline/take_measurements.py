@@ -54,7 +54,7 @@ def measure_days(project: Project, request: Request, days: Sequence[date]) -> Me
     Without `recompute` the day before is included, because its last windows become final after midnight.
     """
     wanted = days if request.recompute else (days[0] - DAY, *days)
-    return _measure(project, request, stretches(wanted))
+    return _measure(project, request, _stretches(wanted))
 
 
 def measure_weeks(project: Project, request: Request, weeks: Sequence[datetime]) -> MeasurementReport:
@@ -62,7 +62,7 @@ def measure_weeks(project: Project, request: Request, weeks: Sequence[datetime])
     return _measure(project, request, [week_of(monday) for monday in weeks])
 
 
-def stretches(days: Sequence[date]) -> list[Window]:
+def _stretches(days: Sequence[date]) -> list[Window]:
     """Return the days as spans of consecutive ones, each short enough for its panes to be summed up in memory."""
     spans: list[Window] = []
     for day in map(day_span, sorted(days)):
