@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -19,6 +19,7 @@ from calslo_dagster.engine.parquet import Notes, write_fact
 from calslo_dagster.pipeline.aggregate_snapshots import aggregate_days
 from calslo_dagster.pipeline.context import Context, context_of
 from calslo_dagster.pipeline.digest_panes import digest_panes
+from calslo_dagster.pipeline.feed_demo import feed_demo
 from calslo_dagster.pipeline.measure_availability import measure_availability
 from calslo_dagster.pipeline.plan_partials import listed_partials
 from calslo_dagster.pipeline.project import Project, open_project
@@ -43,7 +44,8 @@ _MAKING: Final = 2
 _THOUSAND: Final = LogSpec(400_000, intents=40, languages=25, days=2)
 _YEAR: Final = LogSpec(100_000, intents=1, languages=1)
 DAYS: Final = 365
-_DEMO: Final = {"demo": {"end": date(2025, 6, 16)}}
+DEMO_END: Final = datetime(2025, 6, 16, tzinfo=UTC)
+_DEMO: Final = {"demo": {"end": DEMO_END.date()}}
 _FILES: Final = {"sources": [{"kind": "files", "name": "bench", "paths": ["log/events"]}]}
 
 
@@ -78,6 +80,11 @@ def demo(folder: Path) -> Home:
 def thousand(folder: Path) -> Home:
     """Return a copy of a project with a thousand slices, in `folder`."""
     return _copied("thousand", Home(folder, _THOUSAND), _FILES)
+
+
+def fortnight(folder: Path) -> Home:
+    """Return a copy of a project with the snapshots of the demo's 24 slices over its two weeks, in `folder`."""
+    return _copied("fortnight", Home(folder, None), _DEMO, prepare=_aggregate_demo)
 
 
 def year(folder: Path) -> Home:
@@ -126,6 +133,14 @@ def _write(home: Home, settings: Mapping[str, object]) -> None:
     home.folder.mkdir(parents=True)
     text = yaml.safe_dump({"home": ".", **settings})
     (home.folder / "calslo.yaml").write_text(text, encoding="utf-8")
+
+
+def _aggregate_demo(home: Home) -> None:
+    project = home.open()
+    days = [(DEMO_END - timedelta(days=back)).date() for back in range(14, 0, -1)]
+    feed_demo(project, now=DEMO_END)
+    aggregate_days(project, days, now=DEMO_END + timedelta(days=3), recompute=False)
+    project.store.close()
 
 
 def _repeat(home: Home) -> None:

@@ -40,7 +40,7 @@ class Trial:
 
     @classmethod
     def of(cls, context: Context, span: Window) -> "Trial":
-        """Return the trial of the SLO over the window ends in the span, none after the open one; weeks that are over."""
+        """Return the trial of the SLO over the window ends in the span up to the open one, and over past weeks."""
         last = context.now if context.is_weekly else open_end(context.now, context.step)
         ends = [end for end in window_ends(span.start, span.end, context.step) if end <= last]
         start = ends[0] - context.step if ends else span.start
@@ -147,14 +147,16 @@ class _Walk:
                 if weekly and series.has_rows(*_edges(series, part)).any():
                     self.last_week[name] = series.window(micros(part.start), micros(part.end))
         for name in sorted({*self.last_week, *before}):
-            _judge_week(weekly, name, part, self.last_week.get(name, Snapshot()), before.get(name, Snapshot()))
+            current, baseline = (weeks.get(name, Snapshot()) for weeks in (self.last_week, before))
+            judge_week(weekly, name, part, current=current, baseline=baseline)
 
 
 def _edges(series: SnapshotSeries, part: Window) -> tuple[Ints, Ints]:
     return tuple(series.panes.places(np.array([micros(edge)])) for edge in (part.start, part.end))  # type: ignore[return-value]
 
 
-def _judge_week(trials: Sequence[Trial], name: str, week: Window, current: Snapshot, baseline: Snapshot) -> None:
+def judge_week(trials: Sequence[Trial], name: str, week: Window, *, current: Snapshot, baseline: Snapshot) -> None:
+    """Judge one slice by every weekly trial in a week, against the week before."""
     for trial in trials:
         if len(trial.places(week)) and trial.context.covers(name):
             trial.course(name).add([trial.context.measured(name, week, current, baseline=baseline)])
