@@ -88,19 +88,6 @@ def test_verdicts_and_breaches_are_those_that_are_stored(project: Project) -> No
     assert len({one.slo for one in episodes}) > 2
 
 
-def test_stretches_make_no_difference(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    aggregate(project, DAYS)
-    whole = judged(project, LATER)
-    monkeypatch.setattr("calslo_dagster.pipeline.take_measurements.LONGEST_STRETCH", DAY)
-
-    for name, trial in judged(project, LATER).items():
-        for slice_name, course in trial.courses.items():
-            other = whole[name].courses[slice_name]
-            assert (course.codes == other.codes).all()
-            assert (course.bad, course.values, course.limits) == (other.bad, other.values, other.limits)
-            assert course.models == other.models
-
-
 def test_only_the_slices_that_are_asked_for_are_judged(project: Project) -> None:
     aggregate(project, DAYS)
     trial = Trial.of(context_of(project, project.registry.find("score_range"), now=LATER, run_id=""), SPAN)
