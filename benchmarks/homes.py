@@ -1,30 +1,40 @@
 """Projects in the middle of a day, as the schedule of the minute finds them."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 import yaml
+from duckdb import DuckDBPyConnection
 
 from benchmarks.logs import CACHE, DAY, VERSION, LogSpec, write_hour, write_hours
 from calslo_dagster.defs.launch import instance_config
+from calslo_dagster.engine.facts import DAY_US, FACTS, PANE_US
+from calslo_dagster.engine.merge import merge_facts
+from calslo_dagster.engine.parquet import Notes, write_fact
 from calslo_dagster.pipeline.aggregate_snapshots import aggregate_days
 from calslo_dagster.pipeline.context import Context, context_of
 from calslo_dagster.pipeline.digest_panes import digest_panes
+from calslo_dagster.pipeline.feed_demo import feed_demo
 from calslo_dagster.pipeline.measure_availability import measure_availability
+from calslo_dagster.pipeline.plan_partials import listed_partials
 from calslo_dagster.pipeline.project import Project, open_project
 from calslo_dagster.pipeline.read_snapshots import snapshots_over
 from calslo_dagster.pipeline.roll_up_health import roll_up_health
+from calslo_dagster.pipeline.spans import day_us
 from calslo_dagster.pipeline.take_measurements import Request, measure_days
 from calslo_dagster.pipeline.track_breaches import track_breaches
 from calslo_dagster.settings import Settings, load_settings
 from calslo_dagster.slo.model import SLO, Cadence, Measurement
 from calslo_dagster.slo.windows import Window, day_of, is_final, open_end, window_ends
-from calslo_dagster.store import evaluations, measurements, slo_days, unfolded_days
+from calslo_dagster.stats.snapshot import BAD_REASONS
+from calslo_dagster.store import evaluations, measurements, partials, slo_days, unfolded_days
+from calslo_dagster.store.partial_files import new_folder
+from calslo_dagster.store.partials import Partial
 
 # Six minutes past noon: the minutes that follow lie in one bucket, so each of them does the same.
 NOON: Final = DAY + timedelta(hours=12, minutes=6)
@@ -32,7 +42,10 @@ MINUTE: Final = timedelta(minutes=1)
 # Part of a prepared project's name: one whose evaluations rest on something else would be measured all over.
 _MAKING: Final = 2
 _THOUSAND: Final = LogSpec(400_000, intents=40, languages=25, days=2)
-_DEMO: Final = {"demo": {"end": date(2025, 6, 16)}}
+_YEAR: Final = LogSpec(100_000, intents=1, languages=1)
+DAYS: Final = 365
+DEMO_END: Final = datetime(2025, 6, 16, tzinfo=UTC)
+_DEMO: Final = {"demo": {"end": DEMO_END.date()}}
 _FILES: Final = {"sources": [{"kind": "files", "name": "bench", "paths": ["log/events"]}]}
 
 
@@ -69,6 +82,16 @@ def thousand(folder: Path) -> Home:
     return _copied("thousand", Home(folder, _THOUSAND), _FILES)
 
 
+def fortnight(folder: Path) -> Home:
+    """Return a copy of a project with the snapshots of the demo's 24 slices over its two weeks, in `folder`."""
+    return _copied("fortnight", Home(folder, None), _DEMO, prepare=_aggregate_demo)
+
+
+def year(folder: Path) -> Home:
+    """Return a copy of a project with a single slice and a year of snapshots up to DAY, in `folder`."""
+    return _copied("year", Home(folder, _YEAR), {**_FILES, "slices": {"columns": []}}, prepare=_repeat)
+
+
 def minute_slos(project: Project) -> list[SLO]:
     """Return the SLOs that are measured every minute."""
     return [slo for slo in project.registry if slo.cadence is Cadence.MINUTE]
@@ -89,12 +112,15 @@ def summarize(project: Project, now: datetime) -> None:
     roll_up_health(project, now=now)
 
 
-def _copied(name: str, home: Home, settings: Mapping[str, object]) -> Home:
+def _copied(
+    name: str, home: Home, settings: Mapping[str, object], *, prepare: Callable[[Home], None] | None = None
+) -> Home:
     """Copy the prepared project; it is prepared once and then kept with the logs."""
     kept = CACHE / f"home-{name}-v{VERSION}.{_MAKING}"
     if not kept.exists():
         scratch = CACHE / f".home-{name}-{uuid4().hex}"
-        _prepare(replace(home, folder=scratch), settings)
+        _write(replace(home, folder=scratch), settings)
+        (prepare or _prepare)(replace(home, folder=scratch))
         scratch.rename(kept)
     shutil.copytree(kept, home.folder, dirs_exist_ok=True)
     (home.folder / "dagster").mkdir()
@@ -103,10 +129,60 @@ def _copied(name: str, home: Home, settings: Mapping[str, object]) -> Home:
     return home
 
 
-def _prepare(home: Home, settings: Mapping[str, object]) -> None:
+def _write(home: Home, settings: Mapping[str, object]) -> None:
     home.folder.mkdir(parents=True)
     text = yaml.safe_dump({"home": ".", **settings})
     (home.folder / "calslo.yaml").write_text(text, encoding="utf-8")
+
+
+def _aggregate_demo(home: Home) -> None:
+    project = home.open()
+    days = [(DEMO_END - timedelta(days=back)).date() for back in range(14, 0, -1)]
+    feed_demo(project, now=DEMO_END)
+    aggregate_days(project, days, now=DEMO_END + timedelta(days=3), recompute=False)
+    project.store.close()
+
+
+def _repeat(home: Home) -> None:
+    """Aggregate one day of the log, and let it stand for every other day of the year."""
+    assert home.spec is not None
+    write_hours(home.spec, home.folder / "log")
+    project = home.open()
+    aggregate_days(project, [DAY.date()], now=DAY + timedelta(days=2), recompute=False)
+    listed = listed_partials(project, project.source_names[0], DAY.date())
+    with project.engine() as connection:
+        merged = new_folder(project.partials)
+        merge_facts(connection, [project.partials / one.path for one in listed], merged, PANE_US)
+        days = [_shifted(project, connection, listed[0], merged, days_back=back) for back in range(DAYS)]
+    with project.store.write() as session:
+        partials.remove(session, listed)
+        partials.put(session, days)
+    project.store.close()
+
+
+def _shifted(project: Project, connection: DuckDBPyConnection, like: Partial, day: Path, *, days_back: int) -> Partial:
+    """Return the partial of the day, written as that of a day before."""
+    path, shift, span = f"bench/event/{days_back}", days_back * DAY_US, day_us(DAY.date())
+    folder = project.partials / path
+    folder.mkdir(parents=True)
+    for fact in (one for one in FACTS if (day / f"{one.name}.parquet").exists()):
+        changes = [f"{name} - {shift} AS {name}" for name in ("t", *fact.firsts, *fact.lasts)]
+        # Bad scores in every quarter of an hour of a year would be nothing but breaches.
+        changes += [f'0::BIGINT AS "{name}"' for name in BAD_REASONS if name in fact.sums and days_back % 30]
+        times = ", ".join(changes)
+        rows = f"SELECT * REPLACE ({times}) FROM read_parquet('{day / f'{fact.name}.parquet'}')"
+        write_fact(connection, rows, folder / f"{fact.name}.parquet", Notes((), PANE_US))
+    return replace(
+        like,
+        span_start_us=span[0] - shift,
+        span_end_us=span[1] - shift,
+        totals_us=PANE_US,
+        cells_us=PANE_US,
+        path=path,
+    )
+
+
+def _prepare(home: Home) -> None:
     if home.spec:
         write_hours(replace(home.spec, until=NOON - DAY), home.folder / "log")
     project = home.open()

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "alerts": "alerts",
     "audit": "audit",
     "backfill": "backfill",
+    "backtest": "backtest",
     "channels": "channels",
     "config": "config",
     "db": "db",

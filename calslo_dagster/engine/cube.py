@@ -149,7 +149,8 @@ class _Cube:
         code = "code_names.place" if names else "code"
         listed = ["slice_keys.place", "pane", code, *(f"sum_{i}" for i in range(len(sums)))]
         casts = ", ".join(f"CAST({column} AS BIGINT) AS column_{i}" for i, column in enumerate(listed))
-        return f"SELECT {casts} FROM ({grouped}) AS facts{joins} ORDER BY 1, 2, 3"
+        # The rows of a slice may come in any order, so that those of the only one need not be sorted.
+        return f"SELECT {casts} FROM ({grouped}) AS facts{joins}" + (" ORDER BY 1" if keys else "")
 
     def _within(self) -> str:
         start, width = self.panes.start_us, self.panes.width_us
@@ -172,7 +173,8 @@ class _SliceStream:
             if end < len(self._rest) or (batch := next(self._batches, None)) is None:
                 self._rest = self._rest[end:]
                 return np.concatenate(parts)
-            self._rest = np.stack([column.to_numpy(zero_copy_only=False) for column in batch.columns], axis=1)
+            # Column by column, as they come and as they are worked on.
+            self._rest = np.stack([column.to_numpy(zero_copy_only=False) for column in batch.columns]).T
 
     def close(self) -> None:
         """Stop reading."""

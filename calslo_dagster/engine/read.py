@@ -81,13 +81,17 @@ def series(
     *,
     slice_columns: Sequence[str] = (),
     views: Views | None = None,
+    width_us: int = PANE_US,
 ) -> Iterator[tuple[SliceKey, SnapshotSeries]]:
-    """Yield the 15-minute series of every slice with rows in the half-open span, one slice in memory at a time."""
+    """Yield the series of every slice with rows in the half-open span, one slice in memory at a time.
+
+    Its panes are 15 minutes wide unless told, and never narrower than the buckets of the partials.
+    """
     tables = open_tables(connection, partials)
-    _check_edge(start_us, PANE_US)
-    _check_edge(end_us, PANE_US)
-    _check_edge(PANE_US, tables.resolution_us)
-    panes = Panes(start_us, PANE_US, max(0, end_us - start_us) // PANE_US)
+    _check_edge(start_us, width_us)
+    _check_edge(end_us, width_us)
+    _check_edge(width_us, tables.resolution_us)
+    panes = Panes(start_us, width_us, max(0, end_us - start_us) // width_us)
     yield from _each(connection, tables, panes, _views(slice_columns, views))
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from calslo_dagster.errors import SnapshotError
 from calslo_dagster.stats import grid
+from calslo_dagster.stats.batch import Batch
 from calslo_dagster.stats.snapshot import BAD_REASONS, CELL_SUMS, LATENCY_BUCKETS, TOTAL_SUMS, Snapshot
 
 Ints = NDArray[np.int64]
@@ -35,6 +36,14 @@ class Panes:
         if rest or not 0 <= place <= self.count:
             raise ValueError(f"{instant_us} is not an edge of {self}")
         return place
+
+    def places(self, instants_us: Ints) -> Ints:
+        """Return what `at` does for each of these instants, shape (instants,)."""
+        found: Ints = (instants_us - self.start_us) // self.width_us
+        if len(found):
+            for edge in (int(instants_us.min()), int(instants_us.max())):
+                self.at(edge)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,26 @@ class SnapshotSeries:
             {version: n for (version,), n in versions if n},
         )
 
+    def batch(self, first: Ints, last: Ints) -> Batch:
+        """Return the windows between these edges of panes, given by their places; SnapshotError where one overflows."""
+        totals, sizes = self.totals[last] - self.totals[first], self.sizes[last] - self.sizes[first]
+        if len(totals):
+            _check_size(int(totals[:, _EVENTS].max()), float(sizes.max()))
+        return Batch(first, last, totals, self.bins, self.cells, self.buckets, self.latency)
+
+    def versions_seen(self, first: Ints, last: Ints) -> tuple[list[tuple[str, ...]], Ints]:
+        """Return the different sets of versions in windows between these edges, and which one each has, (windows,)."""
+        counts = self.versions[last] - self.versions[first]
+        sets, kind = np.unique(counts != 0, axis=0, return_inverse=True)
+        names = [tuple(name for (name,), is_in in zip(self.version_names, one, strict=True) if is_in) for one in sets]
+        return names, kind.reshape(-1)
+
+    def has_rows(self, first: Ints, last: Ints) -> NDArray[np.bool_]:
+        """Whether the spans between these edges hold any row, shape (spans,)."""
+        running = np.concatenate([[0], np.cumsum(self.rows)])
+        found: NDArray[np.bool_] = running[last] > running[first]
+        return found
+
     def whole(self) -> Snapshot:
         """Return the snapshot of all panes together."""
         panes = self.panes
@@ -131,17 +160,20 @@ def _running(rows: Ints, panes: int, sums: int) -> tuple[Ints, Ints]:
 
     They may wrap around; the difference of two is right all the same, as long as itself fits 64 bits.
     """
-    codes, place = np.unique(rows[:, 1], return_inverse=True)
+    codes = np.flatnonzero(np.bincount(rows[:, 1]))
+    place = np.searchsorted(codes, np.arange(codes[-1] + 1 if len(codes) else 0))[rows[:, 1]]
     out = np.zeros((panes + 1, sums, len(codes)), dtype=np.int64)
     out[rows[:, 0] + 1, :, place] = rows[:, 2:]
     return codes, np.cumsum(out, axis=0, out=out)
 
 
 def _sizes(rows: SliceRows, panes: int) -> Floats:
-    sums = [np.zeros((panes + 1, part.shape[1] - 2)) for part in (rows.totals, rows.cells)]
-    for size, part in zip(sums, (rows.totals, rows.cells), strict=True):
-        np.add.at(size, part[:, 0] + 1, np.abs(part[:, 2:].astype(np.float64)))
-    return np.cumsum(np.concatenate(sums, axis=1).max(axis=1))
+    sizes = [
+        np.bincount(part[:, 0] + 1, weights=np.abs(sums.astype(np.float64)), minlength=panes + 1)
+        for part in (rows.totals, rows.cells)
+        for sums in part[:, 2:].T
+    ]
+    return np.cumsum(np.max(sizes, axis=0))
 
 
 def _check_size(events: int, size: float) -> None:

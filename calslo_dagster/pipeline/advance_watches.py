@@ -138,12 +138,12 @@ def _shown(stretch: Stretch) -> list[dict[str, Shown]]:
 
 
 def _one(context: Context, name: str, pane: Snapshot) -> Shown:
-    return Shown.of(context.slo, pane, own_limit(context.slo, name, context.model_of(name, pane)))
+    return Shown.of(context.slo, pane, own_limit(context.slo, name, context.model_seen(name, pane)))
 
 
 def _exclusion(stretch: Stretch, name: str, shown: Snapshot, window: Window) -> Exclusion | None:
     context = stretch.context
-    model = context.model_of(name, shown)
+    model = context.model_seen(name, shown)
     return exclusion_of(context.exclusions, window, slo=context.slo.name, slice_name=name, model=model)
 
 
@@ -253,7 +253,7 @@ def _measurement(stretch: Stretch, at: _Tick, part: Part, found: Finding) -> Mea
     row = Measurement(
         slo=context.slo.name,
         slice=at.slice,
-        model=context.model_of(at.slice, part.window),
+        model=context.model_seen(at.slice, part.window),
         window_start=window.start,
         window_end=at.end,
         value=shown.value,

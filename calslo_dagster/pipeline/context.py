@@ -111,7 +111,7 @@ class Context:
         seen = expected_manifests(self.manifests, current, slice_name)
         before = expected_manifests(self.manifests, baseline, slice_name) if baseline else {}
         evidence = Evidence(current, baseline, seen, before, panes)
-        model = self._model(seen.values())
+        model = self.model_of(seen.values())
         excluded = exclusion_of(self.exclusions, window, slo=self.slo.name, slice_name=slice_name, model=model)
         return measure(
             self.slo,
@@ -130,11 +130,11 @@ class Context:
         seen = min(self.watermark, end) if self.watermark else None
         return replace(self.provenance, is_final=is_final(end, self.watermark), watermark=seen)
 
-    def model_of(self, slice_name: str, snapshot: Snapshot) -> str:
+    def model_seen(self, slice_name: str, snapshot: Snapshot) -> str:
         """Return the one model behind the events of a snapshot, `*` for several."""
-        return self._model(expected_manifests(self.manifests, snapshot, slice_name).values())
+        return self.model_of(expected_manifests(self.manifests, snapshot, slice_name).values())
 
-    def _model(self, seen: Iterable[Manifest]) -> str:
+    def model_of(self, seen: Iterable[Manifest]) -> str:
         """Return the one model behind the events; `*` when there are several, or none to tell by."""
         named = {manifest.model for manifest in seen} or self.models
         return next(iter(named)) if len(named) == 1 else EVERYTHING
@@ -147,8 +147,15 @@ def expected_manifests(
 
     fitted: by version and slice.
     """
+    return expected_of(fitted, snapshot.versions, slice_name)
+
+
+def expected_of(
+    fitted: Mapping[tuple[str, str], Manifest], versions: Iterable[str], slice_name: str
+) -> dict[str, Manifest]:
+    """Return the manifests of these versions, by version: of the slice if there is one, else of everything."""
     found = {}
-    for version in snapshot.versions:
+    for version in versions:
         manifest = fitted.get((version, slice_name)) or fitted.get((version, EVERYTHING))
         if manifest:
             found[version] = manifest

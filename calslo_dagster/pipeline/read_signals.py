@@ -145,21 +145,26 @@ def _burning(session: Session, project: Project) -> Iterator[Signal]:
         first = min(row.burn, key=lambda burn: tiers[burn["tier"]].long if burn["tier"] in tiers else DAY, default=None)
         if slo is None or first is None:
             continue
-        is_page = first["tier"] in tiers and tiers[first["tier"]].long <= _PAGES
-        severity = slo.severity if is_page else Severity.WARNING
+        severity = burn_severity(slo, tiers[first["tier"]].long if first["tier"] in tiers else None)
         reason = (
             f"the budget burns {first['long_rate']:.3g} times as fast as it lasts (tier {first['tier']}): "
             f"{first['bad']} of {first['expected']} windows were bad"
         )
         yield Signal(
             subject=_subject(project, Kind.BURN, row.slo, row.slice),
-            severity=min(severity, Severity.CRITICAL, key=lambda s: s.rank),
+            severity=severity,
             since=row.as_of,
             opened_at=row.as_of,
             finding=Finding(value=first["long_rate"], limit=first["factor"], reason=reason, window_end=row.as_of),
             values=slice_values(row.slice),
             source_id=first["tier"],
         )
+
+
+def burn_severity(slo: SLO, long: timedelta | None) -> Severity:
+    """Return how much it hurts that a tier fires whose long window is this long; None if nobody knows it any more."""
+    severity = slo.severity if long is not None and long <= _PAGES else Severity.WARNING
+    return min(severity, Severity.CRITICAL, key=lambda s: s.rank)
 
 
 def _trouble(project: Project, row: troubles.Trouble) -> Signal:

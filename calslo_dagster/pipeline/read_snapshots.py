@@ -79,8 +79,8 @@ class Snapshots:
         )
         return {self._name(key) for key in found}
 
-    def series(self) -> Iterator[tuple[str, SnapshotSeries]]:
-        """Yield every slice with its snapshots by pane, one slice in memory at a time."""
+    def series(self, width_us: int = PANE_US) -> Iterator[tuple[str, SnapshotSeries]]:
+        """Yield every slice with its snapshots by pane of this width, one slice in memory at a time."""
         found = read.series(
             self.connection,
             self._folders(self.span),
@@ -88,6 +88,7 @@ class Snapshots:
             micros(self.span.end),
             slice_columns=self.project.slice_columns,
             views=self.project.views,
+            width_us=width_us,
         )
         for key, series in found:
             yield self._name(key), series

@@ -85,7 +85,7 @@ def _measure(project: Project, request: Request, spans: Sequence[Window]) -> Mea
             snapshots = snapshots_over(project, connection, context.reach(span))
             inputs = _inputs(context, snapshots, span)
             due = list(inputs) if request.recompute else _changed(context, inputs, span)
-            taken = list(_take(context, snapshots, due))
+            taken = list(take(context, snapshots, due))
             with project.store.write() as session:
                 store_measurements(session, context, {end: inputs[end] for end in due}, taken)
             windows, rows = windows + len(due), rows + taken
@@ -129,7 +129,8 @@ def _changed(context: Context, inputs: Mapping[datetime, str], span: Window) -> 
     return [end for end, digest in inputs.items() if known.get(end) != digest]
 
 
-def _take(context: Context, snapshots: Snapshots, ends: Sequence[datetime]) -> Iterator[Measurement]:
+def take(context: Context, snapshots: Snapshots, ends: Sequence[datetime]) -> Iterator[Measurement]:
+    """Yield the measurements of every slice at these window ends; nothing is stored."""
     if not ends:
         return
     if context.is_weekly or len(ends) <= FEW_WINDOWS or snapshots.width_us(snapshots.span) > PANE_US:
@@ -163,13 +164,17 @@ def _by_slice(context: Context, snapshots: Snapshots, ends: Sequence[datetime]) 
     # Late in an hour only its windows are due, which is no reason to read whole days.
     reach = context.reach(Window(min(ends) - context.step, max(ends)))
     for name, series in replace(snapshots, span=reach).series():
-        if not context.covers(name):
-            continue
-        for end in ends:
-            window = context.window(end)
-            if _is_awake(series, min(window.start, end - DORMANT_AFTER), end):
-                panes = [_cut(series, pane) for pane in context.panes(window)]
-                yield context.measured(name, window, _cut(series, window), panes=panes)
+        if context.covers(name):
+            yield from take_along(context, name, series, ends)
+
+
+def take_along(context: Context, name: str, series: SnapshotSeries, ends: Sequence[datetime]) -> Iterator[Measurement]:
+    """Yield the measurements of one slice at these window ends, without those at which it is dormant."""
+    for end in ends:
+        window = context.window(end)
+        if _is_awake(series, min(window.start, end - DORMANT_AFTER), end):
+            panes = [_cut(series, pane) for pane in context.panes(window)]
+            yield context.measured(name, window, _cut(series, window), panes=panes)
 
 
 def _is_awake(series: SnapshotSeries, start: datetime, end: datetime) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from calslo_dagster.slo.limits import excess
 from calslo_dagster.slo.model import JUDGED, SLO, Measurement, Verdict
-from calslo_dagster.slo.windows import step_of
+from calslo_dagster.slo.windows import Window, step_of
 
 _MET = frozenset({Verdict.MEETING, Verdict.WARNING})
 _TIMES = ("onset", "last_bad", "opened_at", "recovery", "closed_at", "peak_at")
@@ -59,8 +59,8 @@ class Outcome:
         past = 0.0
         if row.value is not None and row.threshold is not None:
             past = excess(slo.objective.operator, row.value, row.threshold)
-        is_hasty = row.verdict is Verdict.BREACHED and not row.is_final and not _heals_not(slo) and _is_young(row, seen)
-        verdict = Verdict.UNKNOWN if is_hasty else row.verdict
+        window = Window(row.window_start, row.window_end)
+        verdict = row.verdict if row.is_final else unhasty(slo, window, row.verdict, seen=seen)
         return cls(row.window_end, verdict, row.value, past, reason=row.reason, is_final=row.is_final)
 
 
@@ -69,8 +69,11 @@ def _heals_not(slo: SLO) -> bool:
     return slo.objective.at_most == 0
 
 
-def _is_young(row: Measurement, seen: datetime | None) -> bool:
-    return seen is not None and seen - row.window_start < (row.window_end - row.window_start) / 2
+def unhasty(slo: SLO, window: Window, verdict: Verdict, *, seen: datetime | None) -> Verdict:
+    """Return what the verdict on a window that is not final counts as: a breach is unknown before its middle."""
+    is_young = seen is not None and seen - window.start < window.length / 2
+    is_hasty = verdict is Verdict.BREACHED and is_young and not _heals_not(slo)
+    return Verdict.UNKNOWN if is_hasty else verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,12 @@ import numpy as np
 
 from calslo_dagster.errors import SettingsError
 from calslo_dagster.slo.limits import plain
+from calslo_dagster.slo.many import Windows, many_of
 from calslo_dagster.slo.metrics import Metric, metric
 from calslo_dagster.slo.model import EVERYTHING, SLO, Bound, Cadence, Evidence, Objective, Operator, Override, Severity
 from calslo_dagster.slo.trials import BY_INTERVAL, Certain, Counts, Mode, Rate, Trial
 from calslo_dagster.slo.windows import DAY, STEP
+from calslo_dagster.stats.batch import Values
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.snapshot import Snapshot
 
@@ -118,6 +120,13 @@ def declared(declaration: Declaration) -> SLO:
 def whole_window(evidence: Evidence, measured: Metric) -> Estimate:
     """Return the metric of the whole window."""
     return measured.measure(evidence.current)
+
+
+def whole_window_many(windows: Windows, measured: Metric) -> Values | None:
+    """Return what `whole_window` does, of every window; None for a metric that is measured one by one."""
+    found = many_of(measured.measure)
+    values: Values | None = found(windows.batch) if found else None
+    return values
 
 
 def over_panes(evidence: Evidence, measured: Metric, aggregation: Aggregation, least: int) -> Estimate:

@@ -26,8 +26,13 @@ def own_limit(slo: SLO, slice_name: str, model: str) -> float | None:
 def limits_for(slo: SLO, evidence: Evidence, slice_name: str, model: str) -> Limits:
     """Return the limits of this slice and model: the objective's, changed by the first override that matches."""
     base = slo.objective.limits(evidence)
-    override = next((o for o in slo.overrides if matches(o.slices, slice_name) and matches(o.models, model)), None)
+    override = override_for(slo, slice_name, model)
     return overridden(slo.objective.operator, base, override) if override else base
+
+
+def override_for(slo: SLO, slice_name: str, model: str) -> Override | None:
+    """Return the first override that matches the slice and the model; None for none."""
+    return next((o for o in slo.overrides if matches(o.slices, slice_name) and matches(o.models, model)), None)
 
 
 def overridden(operator: Operator, base: Limits, override: Override) -> Limits:

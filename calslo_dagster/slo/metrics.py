@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+import numpy as np
+
 from calslo_dagster.errors import SettingsError
 from calslo_dagster.slo.parameters import unknown_name
+from calslo_dagster.stats.batch import Batch, Values
 from calslo_dagster.stats.bias import mean_bias
 from calslo_dagster.stats.cumulative import cumulative_error
 from calslo_dagster.stats.ece import debiased_ece, debiased_squared_ece, equal_mass_ece, equal_width_ece, mce
@@ -53,9 +56,17 @@ def _count(snapshot: Snapshot, name: str) -> Estimate:
     return Estimate(float(snapshot.count(name)), events=rows)
 
 
+def _count_many(batch: Batch, name: str) -> Values:
+    return Values(batch.count(name).astype(np.float64), batch.rows)
+
+
 def _bad_scores(snapshot: Snapshot) -> Estimate:
     rows = snapshot.events + sum(snapshot.count(reason) for reason in BAD_REASONS)
     return Estimate(float(snapshot.bad_scores), events=rows)
+
+
+def _bad_scores_many(batch: Batch) -> Values:
+    return Values(batch.bad_scores.astype(np.float64), batch.rows)
 
 
 _SCORE: Final = frozenset({"score"})

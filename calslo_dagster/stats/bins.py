@@ -1,5 +1,6 @@
 """Coarse bins: the labelled sums per equal-width or equal-mass bin, from the sums per fine bin."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calslo_dagster.stats import grid
+from calslo_dagster.stats.batch import Batch
 from calslo_dagster.stats.snapshot import CELL_SUMS, Snapshot, scale_of
 
 Floats = NDArray[np.float64]
@@ -24,11 +26,20 @@ _LABELED: Final = CELL_SUMS[CELL_SUMS.index("n_lab") :]
 _SCALES: Final = np.array([[scale_of(name)] for name in _LABELED])
 _EVENTS, _WEIGHT, _SQUARE_WEIGHT, _SCORE, _SQUARE_SCORE, _LABEL, _SCORE_LABEL = range(len(_LABELED))
 _VARIANCE: Final = len(_LABELED)
+_LABELED_SUMS: Final = slice(len(CELL_SUMS) - len(_LABELED), None)
+_WEIGHT_SCALE: Final = scale_of("w_lab")
+_SAFE_BITS: Final = 62
+_FIRST: Final = np.zeros(1, dtype=np.int64)
 
 
 def default_bins(events: int) -> int:
     """Return the number of equal-mass bins for so many labelled events: floor(sqrt(events)) below 4,000, else 15."""
     return max(1, int(events**0.5)) if events < SMALL_SAMPLE else DEFAULT_BINS
+
+
+def default_bins_many(events: Ints, bins: int = DEFAULT_BINS) -> Ints:
+    """Return `default_bins` of small samples and `bins` of the others, shape (windows,)."""
+    return np.array([default_bins(n) if n < SMALL_SAMPLE else bins for n in events.tolist()], dtype=np.int64)
 
 
 def equal_mass_bins(counts: Ints, bins: int) -> Ints:
@@ -96,15 +107,49 @@ class Binned:
         return found
 
     @classmethod
+    def equal_mass_many(cls, batch: Batch, bins: Ints) -> "list[tuple[Ints, Self]]":
+        """Return `equal_mass` of every window with labelled weight, those with equally many occupied bins together.
+
+        bins: how many for each window, shape (windows,). Each part names its windows, and its arrays have the shape
+        (windows, occupied).
+        """
+        key = cls, bins.tobytes()
+        if key not in batch.derived:
+            groups = [np.flatnonzero(bins == count) for count in np.unique(bins)]
+            batch.derived[key] = [
+                part
+                for windows in groups
+                for some, fixed in batch.cells(windows, _LABELED_SUMS)
+                for cells in _Cells.several(batch.bins, fixed)
+                for part in cls._parted(cells, some, int(bins[windows[0]]))
+            ]
+        found: list[tuple[Ints, Self]] = batch.derived[key]
+        return found
+
+    @classmethod
     def _equal_mass(cls, cells: "_Cells", bins: int) -> Self:
         if not len(cells.at):
             return cls._of(cells.at, cells.sums, np.zeros(1))
-        bounds, sums = _cut(cells, bins)
-        occupied = (sums[_WEIGHT] > 0).nonzero()[0]
-        return cls._of(occupied, sums[:, occupied], bounds)
+        (bounds,), sums = _cut(cells.one(), bins)
+        occupied = (sums[_WEIGHT, 0] > 0).nonzero()[0]
+        return cls._of(occupied, sums[:, 0, occupied], bounds)
 
     @classmethod
-    def _of(cls, index: Ints, sums: Floats, bounds: Floats) -> Self:
+    def _parted(cls, cells: "_Cells", windows: Ints, bins: int) -> "Iterator[tuple[Ints, Self]]":
+        bounds, sums = _cut(cells, bins)
+        is_occupied = sums[_WEIGHT] > 0
+        # Adding up with zeros in between would round in another order than adding up the occupied bins alone.
+        places, counts = np.argsort(~is_occupied, axis=1, kind="stable"), is_occupied.sum(axis=1)
+        for count in np.unique(counts):
+            rows = np.flatnonzero(counts == count)
+            index = places[rows, :count]
+            # The places of the bounds, were those of all windows in one row.
+            flat, first = bounds[rows].reshape(-1), np.arange(len(rows))[:, None] * (bins + 1)
+            yield windows[cells.windows[rows]], cls._of(index, sums[:, rows[:, None], index], flat, first + index)
+
+    @classmethod
+    def _of(cls, index: Ints, sums: Floats, bounds: Floats, at: Ints | None = None) -> Self:
+        lower = index if at is None else at
         return cls(
             index=index,
             # A cut of whole events must not read 9.999999999 where somebody compares with 10.
@@ -114,8 +159,8 @@ class Binned:
             score=sums[_SCORE],
             label=sums[_LABEL],
             model_variance=sums[_VARIANCE],
-            lower=bounds[index],
-            upper=bounds[index + 1],
+            lower=bounds[lower],
+            upper=bounds[lower + 1],
         )
 
     @property
@@ -162,35 +207,55 @@ class Binned:
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """The fine bins with labelled weight.
+    """The fine bins with labelled weight, of one window, or of several that need not have weight in each of them.
 
-    at: their indices, shape (cells,); masses: labelled weight in the smallest integers, (cells,); sums: the labelled
-    sums and the model variance, (8, cells).
+    at: their indices, shape (cells,); masses: labelled weight in the smallest integers, (cells,) or (windows, cells);
+    sums: the labelled sums and the model variance, (8, cells) or (8, windows, cells); windows: which ones.
     """
 
     at: Ints
     masses: Ints
     sums: Floats
+    windows: Ints
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Self:
-        fixed = snapshot.cells[-len(_LABELED) :]
+        fixed = snapshot.cells[_LABELED_SUMS]
         at = np.flatnonzero(fixed[_WEIGHT])
-        fixed = fixed[:, at]
-        sums = np.empty((len(_LABELED) + 1, len(at)))
-        np.divide(fixed, _SCALES, out=sums[:_VARIANCE])
+        return cls._of(at, fixed[:, at], _FIRST)
+
+    @classmethod
+    def several(cls, at: Ints, fixed: Ints) -> Iterator[Self]:
+        """Yield the windows with labelled weight, from cells of shape (windows, sums, cells)."""
+        fixed = fixed.transpose(1, 0, 2)
+        windows = np.flatnonzero(fixed[_WEIGHT].any(axis=1))
+        fixed = np.where(fixed[_WEIGHT, windows] != 0, fixed[:, windows], 0)
+        is_plain = (fixed[_WEIGHT] == fixed[_EVENTS] * _WEIGHT_SCALE).all(axis=1)
+        for rows in (np.flatnonzero(is_plain), np.flatnonzero(~is_plain)):
+            if len(rows):
+                yield cls._of(at, fixed[:, rows], windows[rows])
+
+    @classmethod
+    def _of(cls, at: Ints, fixed: Ints, windows: Ints) -> Self:
+        sums = np.empty((len(_LABELED) + 1, *fixed.shape[1:]))
+        np.divide(fixed, _SCALES.reshape(-1, *[1] * (fixed.ndim - 1)), out=sums[:_VARIANCE])
         np.maximum(sums[_SCORE] - sums[_SQUARE_SCORE], 0.0, out=sums[_VARIANCE])
         # Weighing each event 1 keeps the integers small enough for the placement of any number of events.
         if np.array_equal(sums[_WEIGHT], sums[_EVENTS]):
-            return cls(at, fixed[_EVENTS], sums)
-        sums[_VARIANCE] *= sums[_SQUARE_WEIGHT] / sums[_WEIGHT]
-        return cls(at, fixed[_WEIGHT], sums)
+            return cls(at, fixed[_EVENTS], sums, windows)
+        weight = sums[_WEIGHT]
+        sums[_VARIANCE] *= sums[_SQUARE_WEIGHT] / np.where(weight > 0, weight, 1.0)
+        return cls(at, fixed[_WEIGHT], sums, windows)
+
+    def one(self) -> Self:
+        """Return the cells of a single window as those of several."""
+        return type(self)(self.at, self.masses[None], self.sums[:, None], self.windows)
 
 
 def _cut(cells: _Cells, bins: int) -> tuple[Floats, Floats]:
-    """Return the score at the bounds of the bins, shape (bins + 1,), and the sums per bin, (8, bins)."""
-    at, inner = _cells_at_bounds(cells, bins)
-    sums, (lower, upper) = cells.sums[:, at], (bounds[cells.at[at]] for bounds in grid.bin_bounds())
+    """Return the score at the bounds of the bins, (windows, bins + 1), and the sums per bin, (8, windows, bins)."""
+    rows, at, inner = _cells_at_bounds(cells, bins)
+    sums, (lower, upper) = cells.sums[:, rows, at], (bounds[cells.at[at]] for bounds in grid.bin_bounds())
     weight, mean = sums[_WEIGHT], sums[_SCORE] / sums[_WEIGHT]
     variance = sums[_SQUARE_SCORE] / weight - mean * mean
     # A quarter of the variance of scores spread evenly over the fine bin: below it, one score dominates many events.
@@ -203,31 +268,44 @@ def _cut(cells: _Cells, bins: int) -> tuple[Floats, Floats]:
     # Of n scores with the same distance between neighbours; their masses reach half a distance further.
     reach = np.sqrt(3 * np.where(is_spread, variance * events**2 / np.maximum(events**2 - 1, 1.0), 0.0))
     bend = weight * reach * share * (share - 1)
-    running = np.zeros((len(cells.sums), len(cells.at) + 1))
-    np.cumsum(cells.sums, axis=1, out=running[:, 1:])
+    running = np.zeros((*cells.sums.shape[:2], len(cells.at) + 1))
+    np.cumsum(cells.sums, axis=2, out=running[:, :, 1:])
     # The sums before each bound; none before the first, all before the last.
-    before = np.empty((len(running), bins + 1))
-    before[:, 0], before[:, -1] = 0.0, running[:, -1]
-    before[:, 1:-1] = running[:, at] + share * sums
-    before[_SCORE, 1:-1] += bend
-    before[_LABEL, 1:-1] += slope * bend
+    before = np.empty((*cells.sums.shape[:2], bins + 1))
+    before[:, :, 0], before[:, :, -1] = 0.0, running[:, :, -1]
+    before[:, :, 1:-1] = running[:, rows, at] + share * sums
+    before[_SCORE, :, 1:-1] += bend
+    before[_LABEL, :, 1:-1] += slope * bend
     cut = np.where(is_spread, mean + reach * (2 * share - 1), np.where(share > 0, upper, lower))
-    first, last = (bounds[cells.at[end]] for bounds, end in zip(grid.bin_bounds(), (0, -1), strict=True))
-    bounds = np.concatenate([[first], np.minimum(np.maximum(cut, lower), upper), [last]])
-    return bounds, before[:, 1:] - before[:, :-1]
+    first, last = (bounds[cells.at[end]][:, None] for bounds, end in zip(grid.bin_bounds(), _ends(cells), strict=True))
+    bounds = np.concatenate([first, np.minimum(np.maximum(cut, lower), upper), last], axis=1)
+    return bounds, before[:, :, 1:] - before[:, :, :-1]
 
 
-def _cells_at_bounds(cells: _Cells, bins: int) -> tuple[Ints, Floats]:
-    """Return the cell in which each inner bin bound lies and the share of its mass before it, each (bins - 1,)."""
-    masses = _product_safe(cells.masses, bins)
-    ends, targets = 2 * bins * np.cumsum(masses), 2 * int(masses.sum()) * np.arange(1, bins)
-    at = np.searchsorted(ends, targets, side="right")
+def _ends(cells: _Cells) -> tuple[Ints, Ints]:
+    """Return the first and the last cell of each window that has weight, each shape (windows,)."""
+    has_weight = cells.sums[_WEIGHT] > 0
+    return has_weight.argmax(axis=1), len(cells.at) - 1 - has_weight[:, ::-1].argmax(axis=1)
+
+
+def _cells_at_bounds(cells: _Cells, bins: int) -> tuple[Ints, Ints, Floats]:
+    """Return the cell in which each inner bin bound lies and the share of its mass before it, (windows, bins - 1).
+
+    Before both stands the row of the window, which with the cell picks one out of its sums.
+    """
+    masses = cells.masses
+    if (2 * bins * int(masses.sum(axis=1).max())).bit_length() > _SAFE_BITS:
+        masses = np.array([_product_safe(row, bins) for row in masses])
+    running = np.cumsum(masses, axis=1)
+    ends, targets = 2 * bins * running, 2 * running[:, -1:] * np.arange(1, bins)
+    at = np.array([end.searchsorted(target, side="right") for end, target in zip(ends, targets, strict=True)])
+    rows = np.arange(len(masses))[:, None]
     # Twice the share in integers first: exactly one half belongs to the bin above, as in `equal_mass_bins`.
-    share: Floats = 1.0 - (ends[at] - targets) / (2 * bins * masses[at])
-    return at, share
+    share: Floats = 1.0 - (ends[rows, at] - targets) / (2 * bins * masses[rows, at])
+    return rows, at, share
 
 
 def _product_safe(counts: Ints, bins: int) -> Ints:
     """Return the counts, without their lowest bits where twice their sum times `bins` needs more than 62."""
-    spare = max(0, (2 * bins * int(counts.sum())).bit_length() - 62)
+    spare = max(0, (2 * bins * int(counts.sum())).bit_length() - _SAFE_BITS)
     return counts >> spare if spare else counts

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calslo_dagster.stats.bins import DEFAULT_BINS, Binned, default_bins, equal_mass_bins
+from calslo_dagster.stats.batch import Batch, Values
+from calslo_dagster.stats.bins import DEFAULT_BINS, Binned, Ints, default_bins, equal_mass_bins
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.intervals import (
     HALF_NORMAL_MEAN,
@@ -33,6 +34,7 @@ __all__ = [
     "ece_bound",
     "equal_mass_bins",
     "equal_mass_ece",
+    "equal_mass_ece_many",
     "equal_width_ece",
     "mce",
     "null_floor",
@@ -71,6 +73,15 @@ def equal_mass_ece(snapshot: Snapshot, bins: int = DEFAULT_BINS, *, level: float
     Cutting the fine bins moves the value by at most a third of its own sampling noise, see `Binned.equal_mass`.
     """
     return _ece(Binned.equal_mass(snapshot, bins), level)
+
+
+def equal_mass_ece_many(batch: Batch, bins: Ints | int = DEFAULT_BINS) -> Values:
+    """Return `equal_mass_ece` of every window; bins: one number for all, or one for each, shape (windows,)."""
+    value, events = np.full(len(batch), np.nan), np.zeros(len(batch), dtype=np.int64)
+    for windows, sums in Binned.equal_mass_many(batch, np.broadcast_to(np.asarray(bins, dtype=np.int64), len(batch))):
+        value[windows] = _error(sums)
+        events[windows] = np.round(sums.events.sum(axis=-1))
+    return Values(value, events)
 
 
 def mce(snapshot: Snapshot, bins: int = 15, *, level: float = LEVEL) -> Estimate:
@@ -171,7 +182,7 @@ def _ece(sums: Binned, level: float) -> Estimate:
     if not len(sums.index):
         return Estimate.missing(NO_LABELS)
     weight, gaps, variances = sums.total_weight, np.abs(sums.gap), sums.variance
-    value = float(gaps.sum()) / weight
+    value = float(_error(sums))
     low, high = absolute_sum_interval(value, variances, weight, unit=sums.unit, level=level)
     _, scatter = folded_normal(gaps, np.sqrt(variances))
     error = math.sqrt(float(scatter.sum())) / weight
@@ -190,6 +201,12 @@ def _squared_interval(sums: Binned, level: float) -> tuple[float, float]:
     unit = z / 2 * sums.unit / float(np.sqrt(sums.weight.min() * sums.total_weight))
     reach = z * math.hypot(math.sqrt(float(noise.max())), unit) + z * unit
     return max(0.0, seen - math.sqrt(most)) ** 2, min(1.0, seen + reach) ** 2
+
+
+def _error(sums: Binned) -> Floats:
+    """Return sum_k |D_k| / W of one window, shape (), or of several, (windows,)."""
+    found: Floats = np.abs(sums.gap).sum(axis=-1) / sums.weight.sum(axis=-1)
+    return found
 
 
 def _debiased_variances(gaps: Floats, deviations: Floats) -> Floats:

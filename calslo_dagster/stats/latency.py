@@ -1,10 +1,12 @@
 """Latency: quantiles from log buckets, and the exact share of slow events."""
 
 import math
+from functools import cache
 from typing import Final
 
 import numpy as np
 
+from calslo_dagster.stats.batch import Batch, Values, shares
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.intervals import LEVEL, proportion, quantile_ranks
 from calslo_dagster.stats.snapshot import LATENCY_GAMMA, Snapshot
@@ -26,7 +28,7 @@ def quantile(snapshot: Snapshot, share: float, *, slow_us: float | None = None, 
     events = int(snapshot.latency.sum())
     if events == 0:
         return Estimate.missing(NO_LATENCY)
-    rank = max(1, math.ceil(round(share * events, 6)))
+    rank = _rank(share, events)
     below, above = quantile_ranks(events, share, level)
     running = np.cumsum(snapshot.latency)
     value, low, high = (
@@ -34,16 +36,37 @@ def quantile(snapshot: Snapshot, share: float, *, slow_us: float | None = None, 
     )
     fast = _fast_events(snapshot, events, slow_us)
     return Estimate(
-        _resolved(_MIDDLE * LATENCY_GAMMA ** (value or 0), rank, fast, slow_us),
+        _resolved(_middle(value or 0), rank, fast, slow_us),
         low=0.0 if not low or below is None else _resolved(LATENCY_GAMMA ** (low - 1), below, fast, slow_us),
         high=None if high is None or above is None else _resolved(LATENCY_GAMMA**high, above, fast, slow_us),
         events=events,
     )
 
 
+def quantile_many(batch: Batch, share: float, *, slow_us: float | None = None) -> Values:
+    """Return `quantile` of every window, without the bounds."""
+    value, events = np.full(len(batch), np.nan), np.zeros(len(batch), dtype=np.int64)
+    counted, slow = batch.count("n_latency"), batch.count("n_slow")
+    for some, counts in batch.latency():
+        running = np.cumsum(counts, axis=1)
+        events[some] = running[:, -1] if len(batch.buckets) else 0
+        for place, (window, n) in enumerate(zip(some.tolist(), events[some].tolist(), strict=True)):
+            if n:
+                rank = _rank(share, n)
+                bucket = batch.buckets[np.searchsorted(running[place], rank, side="left")]
+                fast = None if slow_us is None or counted[window] != n else n - int(slow[window])
+                value[window] = _resolved(_middle(int(bucket)), rank, fast, slow_us)
+    return Values(value, events)
+
+
 def p99(snapshot: Snapshot, *, slow_us: float | None = None, level: float = LEVEL) -> Estimate:
     """Return the 99th percentile of the latency in microseconds, see `quantile`."""
     return quantile(snapshot, 0.99, slow_us=slow_us, level=level)
+
+
+def p99_many(batch: Batch, *, slow_us: float | None = None) -> Values:
+    """Return `p99` of every window, without the bounds."""
+    return quantile_many(batch, 0.99, slow_us=slow_us)
 
 
 def slow_rate(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
@@ -52,6 +75,20 @@ def slow_rate(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
     if events == 0:
         return Estimate.missing(NO_LATENCY)
     return proportion(snapshot.count("n_slow") / events, events, events=events, level=level)
+
+
+def _rank(share: float, events: int) -> int:
+    return max(1, math.ceil(round(share * events, 6)))
+
+
+@cache
+def _middle(bucket: int) -> float:
+    return float(_MIDDLE * LATENCY_GAMMA**bucket)
+
+
+def slow_rate_many(batch: Batch) -> Values:
+    """Return `slow_rate` of every window."""
+    return shares(batch.count("n_slow"), batch.count("n_latency"))
 
 
 def _fast_events(snapshot: Snapshot, events: int, slow_us: float | None) -> int | None:

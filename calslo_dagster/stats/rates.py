@@ -1,5 +1,8 @@
 """Means and rates over events: mean score, base rate, clamping, alpha, bad scores, label coverage."""
 
+import numpy as np
+
+from calslo_dagster.stats.batch import Batch, Values, ratios, shares
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.intervals import LEVEL, effective_size, proportion, sample_mean
 from calslo_dagster.stats.scores import NO_LABELS, labeled_size
@@ -28,6 +31,11 @@ def mean_score(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
     return cell_mean(mean, square, cells, size=_size(snapshot), events=snapshot.events, level=level)
 
 
+def mean_score_many(batch: Batch) -> Values:
+    """Return `mean_score` of every window."""
+    return ratios(batch.total("ws"), batch.total("w"), batch.events)
+
+
 def base_rate(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
     """Return the weighted share of positives among labelled events, with its exact interval."""
     weight = snapshot.total("w_lab")
@@ -37,11 +45,22 @@ def base_rate(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
     return proportion(share, labeled_size(snapshot), events=snapshot.labeled, level=level)
 
 
+def base_rate_many(batch: Batch) -> Values:
+    """Return `base_rate` of every window."""
+    found = ratios(batch.total("wy_lab"), batch.total("w_lab"), batch.labeled)
+    return Values(np.minimum(1.0, found.value), found.events)
+
+
 def clamp_rate(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
     """Return the share of events that the calibrator clamped, among those of which it is known; unweighted."""
     return _share(
         snapshot.count("n_clamped"), snapshot.count("n_clamp_known"), "no event says if it was clamped", level
     )
+
+
+def clamp_rate_many(batch: Batch) -> Values:
+    """Return `clamp_rate` of every window."""
+    return shares(batch.count("n_clamped"), batch.count("n_clamp_known"))
 
 
 def bad_score_rate(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
@@ -50,9 +69,19 @@ def bad_score_rate(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
     return _share(snapshot.bad_scores, rows, NO_EVENTS, level)
 
 
+def bad_score_rate_many(batch: Batch) -> Values:
+    """Return `bad_score_rate` of every window."""
+    return shares(batch.bad_scores, batch.rows)
+
+
 def labeled_share(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
     """Return the share of events that have a label; unweighted."""
     return _share(snapshot.labeled, snapshot.events, NO_EVENTS, level)
+
+
+def labeled_share_many(batch: Batch) -> Values:
+    """Return `labeled_share` of every window."""
+    return shares(batch.labeled, batch.events)
 
 
 def mean_alpha(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from calslo_dagster.stats import grid
+from calslo_dagster.stats.batch import Batch, Floats, Values, ratios
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.intervals import LEVEL, effective_size
 from calslo_dagster.stats.skewed import translated_poisson
-from calslo_dagster.stats.snapshot import Snapshot
+from calslo_dagster.stats.snapshot import CELL_SUMS, Snapshot, scale_of
 from calslo_dagster.stats.surprises import surprise_moments
 
-Floats = NDArray[np.float64]
 # What labels 0 and 1 cost at a score.
 Losses = Callable[[Floats], tuple[Floats, Floats]]
 LOG_LOSS_CLIP: Final = 2.0**-52
@@ -31,6 +31,11 @@ def brier(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
     return _mean_of(snapshot, "brier", _squares, level)
 
 
+def brier_many(batch: Batch) -> Values:
+    """Return `brier` of every window."""
+    return ratios(batch.total("brier"), batch.total("w_lab"), batch.labeled)
+
+
 def log_loss(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
     """Return the log loss in nats, the weighted mean of -y ln q - (1 - y) ln(1 - q) (Good 1952).
 
@@ -39,6 +44,11 @@ def log_loss(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
     if snapshot.is_restricted:
         return Estimate.missing(NOT_OF_A_PART, snapshot.labeled)
     return _mean_of(snapshot, "log_loss", _surprises, level)
+
+
+def log_loss_many(batch: Batch) -> Values:
+    """Return `log_loss` of every window."""
+    return ratios(batch.total("log_loss"), batch.total("w_lab"), batch.labeled)
 
 
 def spiegelhalter_z(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
@@ -63,6 +73,19 @@ def spiegelhalter_z(snapshot: Snapshot, *, level: float = LEVEL) -> Estimate:
 def labeled_size(snapshot: Snapshot) -> float:
     """Return the effective number of labelled events, which unequal weights make smaller than their count."""
     return effective_size(float(snapshot.cell("w_lab").sum()), float(snapshot.cell("w2_lab").sum()))
+
+
+def labeled_size_many(batch: Batch) -> Floats:
+    """Return `labeled_size` of every window, shape (windows,)."""
+    found, sums = np.empty(len(batch)), slice(CELL_SUMS.index("w_lab"), CELL_SUMS.index("w2_lab") + 1)
+    scales = np.array([[scale_of("w_lab")], [scale_of("w2_lab")]])
+    for some, fixed in batch.cells(np.arange(len(batch)), sums):
+        # In all places of the grid, because the order of adding up decides the last bit of large sums.
+        cells = np.zeros((*fixed.shape[:2], grid.FINE_BINS))
+        cells[:, :, batch.bins] = fixed / scales
+        weights, squares = cells.sum(axis=2).T.tolist()
+        found[some] = [effective_size(weight, square) for weight, square in zip(weights, squares, strict=True)]
+    return found
 
 
 def _mean_of(snapshot: Snapshot, name: str, losses: Losses, level: float) -> Estimate:

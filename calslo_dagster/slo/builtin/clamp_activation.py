@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 
+from calslo_dagster.slo.many import Windows
 from calslo_dagster.slo.model import SLO, Evidence, Objective, Severity
 from calslo_dagster.slo.trials import Counts, Rate
+from calslo_dagster.stats.batch import Values
 from calslo_dagster.stats.estimate import Estimate
-from calslo_dagster.stats.rates import clamp_rate
+from calslo_dagster.stats.rates import clamp_rate, clamp_rate_many
 from calslo_dagster.stats.snapshot import Snapshot
 
 
@@ -28,6 +30,11 @@ def measured(evidence: Evidence) -> Estimate:
 
 def _counts(snapshot: Snapshot) -> Counts:
     return Counts(snapshot.count("n_clamped"), snapshot.count("n_clamp_known"))
+
+
+def measured_many(windows: Windows) -> Values:
+    """Return what `measured` does, of every window."""
+    return clamp_rate_many(windows.batch)
 
 
 slo = SLO(

@@ -4,14 +4,18 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
+import numpy as np
+
+from calslo_dagster.slo.many import ManyLimits, Windows
 from calslo_dagster.slo.model import SLO, Evidence, Limits, Objective
 from calslo_dagster.slo.parameters import parameter
 from calslo_dagster.slo.trials import Calibration
 from calslo_dagster.stats.baseline import ODDS_TOLERANCE
-from calslo_dagster.stats.bins import DEFAULT_BINS, SMALL_SAMPLE, default_bins
-from calslo_dagster.stats.ece import ece_bound, equal_mass_ece, null_floor
+from calslo_dagster.stats.batch import Values
+from calslo_dagster.stats.bins import DEFAULT_BINS, SMALL_SAMPLE, default_bins, default_bins_many
+from calslo_dagster.stats.ece import ece_bound, equal_mass_ece, equal_mass_ece_many, null_floor
 from calslo_dagster.stats.estimate import Estimate
-from calslo_dagster.stats.scores import labeled_size
+from calslo_dagster.stats.scores import labeled_size, labeled_size_many
 from calslo_dagster.stats.snapshot import Snapshot
 
 
@@ -74,6 +78,24 @@ def limits(evidence: Evidence, parameters: Parameters) -> Limits:
     bins, events = bins_for(evidence, parameters), labeled_size(evidence.current)
     bound = ece_bound(events, bins, c, parameters.floor)
     return Limits(fail=bound, warn=parameters.warn_share * bound)
+
+
+def measured_many(windows: Windows, parameters: Parameters) -> Values:
+    """Return what `measured` does, of every window."""
+    return equal_mass_ece_many(windows.batch, default_bins_many(windows.batch.labeled, parameters.bins))
+
+
+def limits_many(windows: Windows, parameters: Parameters) -> ManyLimits:
+    """Return what `limits` does, of every window."""
+    constants = [constant(Evidence(Snapshot(), expected=known), parameters)[0] for known in windows.expected]
+    rows = zip(
+        labeled_size_many(windows.batch).tolist(),
+        default_bins_many(windows.batch.labeled, parameters.bins).tolist(),
+        windows.kind.tolist(),
+        strict=True,
+    )
+    fail = np.array([ece_bound(events, bins, constants[kind], parameters.floor) for events, bins, kind in rows])
+    return ManyLimits(fail, parameters.warn_share * fail)
 
 
 def bins_for(evidence: Evidence, parameters: Parameters) -> int:

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
+import numpy as np
+
+from calslo_dagster.slo.many import Windows
 from calslo_dagster.slo.model import SLO, Evidence, Objective, Severity
 from calslo_dagster.slo.parameters import parameter
 from calslo_dagster.slo.trials import Certain
-from calslo_dagster.stats.bins import DEFAULT_BINS, SMALL_SAMPLE, Binned, default_bins
+from calslo_dagster.stats.batch import Values
+from calslo_dagster.stats.bins import DEFAULT_BINS, SMALL_SAMPLE, Binned, default_bins, default_bins_many
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.scores import NO_LABELS
 
@@ -41,6 +45,18 @@ def measured(evidence: Evidence, parameters: Parameters) -> Estimate:
     reason = f"{left} of {bins} equal-mass bins are left, {len(events) - left} of them merged for lack of events"
     # Counted in bins before the division: 3 of 15 is exactly the limit of 20 % and keeps it.
     return Estimate((bins - left) / bins, events=labeled, reason=reason)
+
+
+def measured_many(windows: Windows, parameters: Parameters) -> Values:
+    """Return what `measured` does, of every window."""
+    labeled = windows.batch.labeled
+    bins = default_bins_many(labeled, parameters.bins)
+    # Labelled events without any weight leave no bin at all.
+    value = np.where(labeled > 0, 1.0, np.nan)
+    for some, sums in Binned.equal_mass_many(windows.batch, bins):
+        left = [merged(events, parameters.min_bin_events) for events in sums.events.tolist()]
+        value[some] = (bins[some] - left) / bins[some]
+    return Values(value, labeled)
 
 
 def merged(events: Sequence[float], least: int) -> int:

@@ -6,11 +6,13 @@ from functools import partial
 from typing import Final
 
 from calslo_dagster.slo.limits import plain
+from calslo_dagster.slo.many import Windows
 from calslo_dagster.slo.model import SLO, Evidence, Objective
 from calslo_dagster.slo.parameters import parameter
 from calslo_dagster.slo.trials import Counts, Rate
+from calslo_dagster.stats.batch import Values
 from calslo_dagster.stats.estimate import Estimate
-from calslo_dagster.stats.latency import p99
+from calslo_dagster.stats.latency import p99, p99_many
 from calslo_dagster.stats.snapshot import Snapshot
 
 # That the 99th percentile is under a limit says that at most so many events are over it.
@@ -50,6 +52,11 @@ def measured(evidence: Evidence, parameters: Parameters) -> Estimate:
 
 def _counts(snapshot: Snapshot) -> Counts:
     return Counts(snapshot.count("n_slow"), snapshot.count("n_latency"))
+
+
+def measured_many(windows: Windows, parameters: Parameters) -> Values:
+    """Return what `measured` does, of every window."""
+    return p99_many(windows.batch, slow_us=parameters.limit_us)
 
 
 def build(parameters: Parameters) -> SLO:

@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 
+from calslo_dagster.slo.many import Windows
 from calslo_dagster.slo.model import SLO, Evidence, Objective, Severity
 from calslo_dagster.slo.trials import Certain
+from calslo_dagster.stats.batch import Values
 from calslo_dagster.stats.estimate import Estimate
-from calslo_dagster.stats.rates import bad_score_rate
+from calslo_dagster.stats.rates import bad_score_rate, bad_score_rate_many
 from calslo_dagster.stats.snapshot import BAD_SCORE_REASONS
 
 _WORDS = {"null": "null", "nan": "NaN", "infinite": "infinite", "below": "below 0", "above": "above 1"}
@@ -20,6 +22,11 @@ def measured(evidence: Evidence) -> Estimate:
     counts = ((snapshot.count(name), _WORDS[name]) for name in BAD_SCORE_REASONS)
     reason = ", ".join(f"{count:,} {word}" for count, word in counts if count)
     return Estimate(found.value, found.low, found.high, found.events, reason, found.standard_error)
+
+
+def measured_many(windows: Windows) -> Values:
+    """Return what `measured` does, of every window."""
+    return bad_score_rate_many(windows.batch)
 
 
 slo = SLO(
