@@ -220,9 +220,10 @@ def _followed(
     """Return the record of a slice after the stretch, and its measurements."""
     rows = list[Measurement]()
     for end, ((look, watch), part) in zip(stretch.ends, seen, strict=True):
-        record, found = follow(
-            stretch.context.slo, record, Seen(end, watch, look, part.window, part.pane, stretch.window(end).length)
-        )
+        # What is excluded may be broken in a way of its own, and must not speak for or against the end of a breach.
+        pane = Snapshot() if _exclusion(stretch, name, part.pane, stretch.pane(end)) else part.pane
+        length, step = stretch.window(end).length, stretch.context.step
+        record, found = follow(stretch.context.slo, record, Seen(end, watch, look, part.window, pane, length, step))
         if part.is_awake:
             rows.append(_measurement(stretch, _Tick(name, end, look), part, found))
     return record, rows

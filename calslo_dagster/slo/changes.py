@@ -112,6 +112,11 @@ def _trial(slo: SLO) -> Iterator[str]:
         yield f"mode evidence takes a promise of at most so much, not {slo.objective.operator}; write mode: threshold"
     if slo.cadence is Cadence.WEEKLY:
         yield "mode evidence follows this SLO by the minute; write cadence: minute, or mode: threshold"
+    limits = [slo.objective.limit, *(override.fail for override in slo.overrides)]
+    if isinstance(slo.trial, Rate) and slo.trial.limit is None and 0 in limits:
+        yield "mode evidence takes a limit above 0, for a single hit misses one of 0 for certain; write mode: threshold"
+    if isinstance(slo.trial, Rate) and slo.trial.limit is not None and slo.overrides:
+        yield "mode evidence counts events past one limit in all slices; remove overrides, or write mode: threshold"
 
 
 def _timing(slo: SLO) -> Iterator[str]:

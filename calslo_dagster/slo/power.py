@@ -67,7 +67,8 @@ def _of_rate(counts: Counts, limit: Bound, operator: Operator) -> Sight:
     if isinstance(limit, tuple) or not 0 < limit < 1 or not counts.trials:
         return BLIND
     n = counts.trials
-    needed = math.floor(limit * n + 1e-9) + (operator is not Operator.BELOW or limit * n % 1 == 0)
+    # Rounding must not make one hit more or less of a limit that is met exactly.
+    needed = math.ceil(limit * n - 1e-9) if operator is Operator.BELOW else math.floor(limit * n + 1e-9) + 1
     return Sight(rate_e_value(counts.hits, n, limit), _least_rate(min(needed, n), n))
 
 

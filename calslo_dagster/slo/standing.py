@@ -30,17 +30,16 @@ _CLUSTERED: Final = 1.1
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is kept of one slice beside its watch: the alarms that count, and what matured since the last breach alarm.
+    """What is kept of one slice beside its watch: the alarms that count, and what the slice is judged by after one.
 
-    epoch: the calibrator version that they are about; since: what matured after the breach alarm at `alarmed_at`, until
-    it makes a window of its own; None without one.
+    epoch: the calibrator version that they are about; since: what matured after `begun_at`, the last breach alarm or
+    the tick before a new calibrator, until it makes a window of its own; None without one.
     """
 
     epoch: str = ""
-
     latch: Latch = field(default_factory=Latch)
     since: Snapshot | None = None
-    alarmed_at: datetime | None = None
+    begun_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,7 @@ class Seen:
     window: Snapshot
     pane: Snapshot
     window_length: timedelta
+    step: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,7 @@ class Finding:
 def follow(slo: SLO, record: Record, seen: Seen) -> tuple[Record, Finding]:
     """Return the record after the tick, and what it comes to."""
     watch, phi = seen.watch, seen.look.dispersion
-    if watch is not None and watch.epoch != record.epoch:
-        # A new calibrator answers for itself.
-        record = Record(watch.epoch)
+    record = _of_epoch(record, seen)
     limit = limit_of(slo, watch)
     record = _after(slo, record, seen, limit)
     basis = _basis(record, seen)
@@ -86,10 +84,10 @@ def follow(slo: SLO, record: Record, seen: Seen) -> tuple[Record, Finding]:
     standing = record.latch.standing(seen.at, usable, limit)
     finding = Finding(
         verdict=_VERDICTS[standing],
-        reason=_told(slo, standing, record.latch, _Told(limit, usable, seen.look, _unit(slo))),
+        reason=_told(slo, standing, record.latch, _Told(seen.at, limit, usable, seen.look, _unit(slo))),
         limit=limit,
         basis=basis,
-        begins=seen.at - seen.window_length if basis is seen.window else record.alarmed_at,
+        begins=seen.at - seen.window_length if basis is seen.window else record.begun_at,
         reading=reading,
         detectable=detectable(slo, seen, limit),
         needed=_needed(slo, seen, usable, limit) if standing is Standing.INCONCLUSIVE else None,
@@ -97,18 +95,32 @@ def follow(slo: SLO, record: Record, seen: Seen) -> tuple[Record, Finding]:
     return record, finding
 
 
+def _of_epoch(record: Record, seen: Seen) -> Record:
+    """Return the record; a new one of a slice that is forgotten, and of a new calibrator, which answers for itself."""
+    if seen.watch is None:
+        return Record()
+    if seen.watch.epoch == record.epoch:
+        return record
+    # Of a slice without a past, the window holds nothing else.
+    if record == Record():
+        return Record(seen.watch.epoch)
+    return Record(seen.watch.epoch, since=Snapshot(), begun_at=seen.at - seen.step)
+
+
 def _after(slo: SLO, record: Record, seen: Seen, limit: float) -> Record:
     """Return the record with what matured since the last breach alarm, and with the alarms of the tick."""
-    latch, since, alarmed_at = record.latch, record.since, record.alarmed_at
+    alarms = seen.look.alarms
+    latch = record.latch.after(seen.at, alarms, took=_took(slo, seen))
+    if alarms.breach:
+        return replace(record, latch=latch, since=Snapshot(), begun_at=seen.at)
+    since, begun_at = record.since, record.begun_at
     if since is not None and seen.pane.events:
         since = since + (seen.pane.without_labels() if isinstance(slo.trial, Rate) else seen.pane)
-        latch = latch.cleared(seen.at, _reading(slo, since, seen.look.dispersion), limit)
-    if since is not None and latch.breached_since is None and alarmed_at and seen.at - alarmed_at >= seen.window_length:
-        since, alarmed_at = None, None
-    latch = latch.after(seen.at, seen.look.alarms, took=_took(slo, seen))
-    if seen.look.alarms.breach:
-        since, alarmed_at = Snapshot(), seen.at
-    return replace(record, latch=latch, since=since, alarmed_at=alarmed_at)
+        known = None if _lacks_labels(slo, seen.watch, since) else _reading(slo, since, seen.look.dispersion)
+        latch = latch.cleared(seen.at, known, limit)
+    if begun_at is not None and latch.breached_since is None and seen.at - begun_at >= seen.window_length:
+        since, begun_at = None, None
+    return replace(record, latch=latch, since=since, begun_at=begun_at)
 
 
 def _basis(record: Record, seen: Seen) -> Snapshot:
@@ -133,10 +145,10 @@ def limit_of(slo: SLO, watch: Watch | None) -> float:
     if watch is not None and watch.baseline is not None:
         return watch.baseline.tolerance
     trial, limit = slo.trial, slo.objective.limit
-    if watch is not None and watch.limit is not None:
-        return watch.limit
     if isinstance(trial, Rate) and trial.limit is not None:
         return trial.limit
+    if watch is not None and watch.limit is not None:
+        return watch.limit
     return limit if isinstance(limit, float) else limit[1]
 
 
@@ -196,6 +208,7 @@ def _needed(slo: SLO, seen: Seen, reading: Reading | None, limit: float) -> int 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
+    at: datetime
     limit: float
     reading: Reading | None
     look: Look
@@ -208,7 +221,19 @@ class _Told:
 
 def _told(slo: SLO, standing: Standing, latch: Latch, told: _Told) -> str:
     what = "Share of slow events" if slo.unit == "us" else slo.title
-    return " ".join(part for part in (_claim(what, standing, latch, told), _window(told), _evidence(told.look)) if part)
+    claim = _warned(slo, what, latch, told) if standing is Standing.WARNING else _claim(what, standing, latch, told)
+    return " ".join(part for part in (claim, _window(told), _evidence(told.look)) if part)
+
+
+def _warned(slo: SLO, what: str, latch: Latch, told: _Told) -> str:
+    if not latch.is_warned(told.at):
+        until = _minute(latch.recovers_until)
+        return f"{what} was past its limit, {told.promised}, and no longer seems to be; a warning until {until}."
+    last, warn = _minute(latch.change_fired), slo.objective.warn
+    if isinstance(slo.trial, Rate) and isinstance(warn, float):
+        should = promise(Operator.AT_MOST, warn, told.unit)
+        return f"{what} should be {should} and is not, last seen {last}; it is not known to be past {told.promised}."
+    return f"{what} has changed for certain, last seen {last}, but is not known to be past {told.promised}."
 
 
 def _claim(what: str, standing: Standing, latch: Latch, told: _Told) -> str:
@@ -216,9 +241,6 @@ def _claim(what: str, standing: Standing, latch: Latch, told: _Told) -> str:
         case Standing.BREACHED:
             since, last = _minute(latch.breached_since), _minute(latch.breach_fired)
             return f"{what} is past its limit, {told.promised}: first alarm {since}, last {last}."
-        case Standing.WARNING:
-            last = _minute(latch.change_fired)
-            return f"{what} has changed for certain, last seen {last}, but is not known to be past {told.promised}."
         case Standing.MEETING:
             return f"{what} keeps its limit, {told.promised}."
         case _:

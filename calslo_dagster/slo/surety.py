@@ -11,7 +11,7 @@ from statistics import NormalDist
 from typing import Final
 
 from calslo_dagster.slo.limits import passes, promise
-from calslo_dagster.slo.model import SLO, Limits, Operator, Verdict
+from calslo_dagster.slo.model import SLO, Bound, Limits, Operator, Verdict
 from calslo_dagster.slo.power import distance_past
 from calslo_dagster.slo.trials import BY_INTERVAL, Interval
 from calslo_dagster.stats.estimate import Estimate
@@ -35,25 +35,31 @@ def surety(slo: SLO, estimate: Estimate, limits: Limits, looks: float) -> Surety
     if value is None or error is None or fail is None:
         return Surety(Verdict.UNKNOWN, "whose noise nobody knows; write mode: threshold")
     trial = slo.trial if isinstance(slo.trial, Interval) else BY_INTERVAL
-    past, parts = distance_past(slo.objective.operator, value, fail)[0] + trial.allowance * error, trial.parts
+    past = distance_past(slo.objective.operator, value, fail)[0] + trial.allowance * error
+    looks *= _ways(slo)
     limit = promise(slo.objective.operator, fail, slo.unit)
-    if past > alarm_z(slo.alarms.breaches / looks / parts) * error and not passes(slo.objective.operator, value, fail):
+    is_missed = not passes(slo.objective.operator, value, fail)
+    if is_missed and past > alarm_z(slo.alarms.breaches / looks) * error:
         return Surety(Verdict.BREACHED, f"which no chance explains; it must be {limit}")
-    if past + CERTAIN_Z * error <= 0 and slo.objective.operator is not Operator.EQUAL:
-        return _within(slo, estimate, limits, looks)
-    if not passes(slo.objective.operator, value, fail):
+    if is_missed:
         return Surety(Verdict.WARNING, f"past its limit, but by chance perhaps; it must be {limit}")
+    if limits.warn is not None and _is_past(slo, estimate, limits.warn, looks):
+        limit = promise(slo.objective.operator, limits.warn, slo.unit)
+        return Surety(Verdict.WARNING, f"which no chance explains; it should be {limit}")
+    if past + CERTAIN_Z * error <= 0 and slo.objective.operator is not Operator.EQUAL:
+        return Surety(Verdict.MEETING, "within its limits with 95 %")
     return Surety(Verdict.UNKNOWN, f"too near to tell from its limit, {limit}", _needed(estimate, past, error))
 
 
-def _within(slo: SLO, estimate: Estimate, limits: Limits, looks: float) -> Surety:
-    value, error = estimate.value or 0.0, estimate.standard_error or 0.0
-    if limits.warn is not None:
-        past, _ = distance_past(slo.objective.operator, value, limits.warn)
-        if past > alarm_z(slo.alarms.warnings / looks) * error:
-            limit = promise(slo.objective.operator, limits.warn, slo.unit)
-            return Surety(Verdict.WARNING, f"which no chance explains; it should be {limit}")
-    return Surety(Verdict.MEETING, "within its limits with 95 %")
+def _ways(slo: SLO) -> int:
+    """Return in how many ways one look may be a false alarm: each part, and above as well as below one value."""
+    parts = slo.trial.parts if isinstance(slo.trial, Interval) else 1
+    return parts * 2 if slo.objective.operator is Operator.EQUAL else parts
+
+
+def _is_past(slo: SLO, estimate: Estimate, warn: Bound, looks: float) -> bool:
+    past, _ = distance_past(slo.objective.operator, estimate.value or 0.0, warn)
+    return past > 0 and past > alarm_z(slo.alarms.warnings / looks) * (estimate.standard_error or 0.0)
 
 
 @cache

@@ -14,6 +14,7 @@ import numpy as np
 
 from calslo_dagster.slo.model import SLO
 from calslo_dagster.slo.trials import Calibration, Counts, Rate
+from calslo_dagster.slo.windows import DAY
 from calslo_dagster.stats.alarm_budget import AlarmBudget, fired
 from calslo_dagster.stats.baseline import Baseline
 from calslo_dagster.stats.batches import Batch
@@ -24,8 +25,10 @@ from calslo_dagster.stats.sequential import Detector
 from calslo_dagster.stats.snapshot import Snapshot
 from calslo_dagster.stats.tilts import Kind
 
-# A version gives up its epoch when it serves less than this share of a slice, so that a slow rollout is one epoch.
+# A version gives up its epoch when it serves less than this share of a slice, so that a slow rollout is one epoch: of
+# so many events in a row at least, for of two versions that share a slice, one is missing in many a pane of few events.
 LEAST_SHARE: Final = 0.1
+LEAST_EVENTS: Final = 50
 # Of a pane with fewer labels than this share of the usual, those that are there may be all of one kind.
 LEAST_LABELS: Final = 0.5
 # A slice that has been silent for longer begins anew.
@@ -62,13 +65,15 @@ class Shown:
 class Watch:
     """The evidence on one slice.
 
-    seen: the last tick with events; epoch: the calibrator version it is about; breach, change: the detectors, None
+    seen: the last tick with events; epoch: the calibrator version it is about; strangers: events since the last pane of
+    which that version served its share; breach, change: the detectors, None
     where nothing is bet on; baseline: the scores of the day before; labels: the usual labelled share; limit: its own,
     if it has one; noise: by how much outcomes that come in clusters vary more.
     """
 
     seen: datetime
     epoch: str = ""
+    strangers: int = 0
     breach: Stream | None = None
     change: Stream | None = None
     baseline: Baseline | None = None
@@ -131,7 +136,7 @@ class Rules:
         """Return the largest rate that keeps the promise."""
         trial = self.slo.trial
         own = trial.limit if isinstance(trial, Rate) else None
-        limit = shown.limit if shown.limit is not None else own if own is not None else self.slo.objective.limit
+        limit = own if own is not None else shown.limit if shown.limit is not None else self.slo.objective.limit
         if not isinstance(limit, float):
             raise TypeError(f"{self.slo.name}: a rate has one limit, not {limit}")
         return limit
@@ -157,11 +162,15 @@ def _based(slo: SLO, watch: Watch, day: Snapshot) -> Watch:
 
 
 def _baseline(slo: SLO, day: Snapshot, tolerance: float | None) -> Baseline:
-    found = Baseline.of(day, tolerance=tolerance)
+    return _tolerating(slo, Baseline.of(day), tolerance)
+
+
+def _tolerating(slo: SLO, baseline: Baseline, tolerance: float | None) -> Baseline:
+    """Return the baseline with the tolerance of the slice, that of the SLO if it has none of its own."""
     trial, limit = slo.trial, slo.objective.limit
     if tolerance is None and isinstance(trial, Calibration) and isinstance(limit, float):
-        return replace(found, tolerance=min(limit, trial.odds * found.variance))
-    return found
+        tolerance = min(limit, trial.odds * baseline.variance)
+    return baseline if tolerance is None else replace(baseline, tolerance=tolerance)
 
 
 def tick(rules: Rules, fleet: Fleet, at: datetime, shown: Mapping[str, Shown]) -> tuple[Fleet, dict[str, Look]]:
@@ -172,15 +181,21 @@ def tick(rules: Rules, fleet: Fleet, at: datetime, shown: Mapping[str, Shown]) -
     kept = {name: watch for name, watch in fleet.watches.items() if at - watch.seen <= FORGOTTEN_AFTER}
     rules = replace(rules, slices=fleet.slices)
     stepped = {name: _stepped(rules, kept.get(name), at, one) for name, one in shown.items()}
-    breached = _fired([w.breach for w in stepped.values()], rules.breach_threshold(fleet.slices))
-    changed = _fired([w.change for w in stepped.values()], rules.change_threshold(fleet.slices))
-    threshold = rules.breach_threshold(fleet.slices)
+    slices = _sharing(fleet.slices, {**kept, **stepped}, at)
+    threshold = rules.breach_threshold(slices)
+    breached = _fired([w.breach for w in stepped.values()], threshold)
+    changed = _fired([w.change for w in stepped.values()], rules.change_threshold(slices))
     looks = {name: _look(watch, Alarms(), threshold) for name, watch in kept.items() if name not in stepped}
     for (name, watch), is_breach, is_change in zip(stepped.items(), breached, changed, strict=True):
         alarms = Alarms(is_breach, is_change, _age(watch.breach, at), _age(watch.change, at))
         looks[name] = _look(watch, alarms, threshold)
         kept[name] = _after_alarms(watch, is_breach=is_breach, is_change=is_change)
     return replace(fleet, watches=kept), looks
+
+
+def _sharing(slices: int, watches: Mapping[str, Watch], at: datetime) -> int:
+    """Return how many slices share the false alarms: those of the day before, or more where new ones have come."""
+    return max(slices, sum(at - watch.seen < DAY for watch in watches.values()))
 
 
 def _fired(streams: list[Stream | None], threshold: float) -> list[bool]:
@@ -216,10 +231,11 @@ def _after_alarms(watch: Watch, *, is_breach: bool, is_change: bool) -> Watch:
 
 
 def _stepped(rules: Rules, watch: Watch | None, at: datetime, shown: Shown) -> Watch:
-    epoch = _epoch(watch.epoch if watch else "", shown.versions)
+    epoch, strangers = _epoch(watch or Watch(at), shown.versions)
     if watch is None or epoch != watch.epoch or watch.breach is None:
         watch = _fresh(rules, shown, epoch, watch or Watch(at))
-    watch, minutes = replace(watch, seen=at, limit=shown.limit), (at - _EPOCH) / timedelta(minutes=1)
+    watch = replace(watch, seen=at, limit=shown.limit, strangers=strangers)
+    minutes = (at - _EPOCH) / timedelta(minutes=1)
     if shown.counts is not None:
         return _of_counts(rules, watch, shown, minutes)
     if shown.batch is not None and shown.labeled_share >= LEAST_LABELS * watch.labels:
@@ -234,7 +250,8 @@ def _fresh(rules: Rules, shown: Shown, epoch: str, before: Watch) -> Watch:
     if isinstance(slo.trial, Calibration):
         breach = Detector.fresh(Kind.BREACH, epoch, head_start=breach_start)
         change = Detector.fresh(Kind.CHANGE, epoch, head_start=change_start)
-        baseline = before.baseline or _baseline(slo, Snapshot(), shown.limit)
+        # The definition may be another, too.
+        baseline = _tolerating(slo, before.baseline or Baseline.of(Snapshot()), shown.limit)
         return replace(fresh, breach=breach, change=change, baseline=baseline)
     if isinstance(slo.trial, Rate):
         warns = isinstance(slo.objective.warn, float)
@@ -269,9 +286,13 @@ def _of_counts(rules: Rules, watch: Watch, shown: Shown, minutes: float) -> Watc
     return replace(watch, breach=breach, change=change, noise=noise)
 
 
-def _epoch(current: str, versions: Mapping[str, int]) -> str:
-    """Return the version that the evidence is about: the one so far until it serves next to nothing of the slice."""
-    total = sum(versions.values())
-    if not total or (current in versions and versions[current] >= LEAST_SHARE * total):
-        return current
-    return min(versions, key=lambda version: (-versions[version], version))
+def _epoch(watch: Watch, versions: Mapping[str, int]) -> tuple[str, int]:
+    """Return the version that the evidence is about, and how many events in a row it has served next to nothing of."""
+    total, current = sum(versions.values()), watch.epoch
+    if total and versions.get(current, 0) >= LEAST_SHARE * total:
+        return current, 0
+    strangers = watch.strangers + total
+    # What has served nothing yet has nothing to give up.
+    if not total or (strangers < LEAST_EVENTS and watch.breach is not None):
+        return current, strangers
+    return min(versions, key=lambda version: (-versions[version], version)), 0

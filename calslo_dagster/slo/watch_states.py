@@ -30,6 +30,7 @@ def dumped(watch: Watch, record: Record) -> bytes:
         "format": FORMAT,
         "seen": watch.seen.isoformat(),
         "epoch": watch.epoch,
+        "strangers": watch.strangers,
         "breach": _stream(watch.breach),
         "change": _stream(watch.change),
         "baseline": None if watch.baseline is None else asdict(watch.baseline),
@@ -61,6 +62,7 @@ def _watch(state: dict[str, Any]) -> Watch:
     return Watch(
         seen=datetime.fromisoformat(state["seen"]),
         epoch=state["epoch"],
+        strangers=state["strangers"],
         breach=_read_stream(state["breach"]),
         change=_read_stream(state["change"]),
         baseline=Baseline(**{**baseline, "edges": tuple(baseline["edges"])}) if baseline else None,
@@ -76,13 +78,13 @@ def _stored(record: Record) -> dict[str, Any]:
         "epoch": record.epoch,
         "latch": {name: _text(part) if isinstance(part, datetime) else part for name, part in parts.items()},
         "since": _sums(record.since),
-        "alarmed_at": _text(record.alarmed_at),
+        "begun_at": _text(record.begun_at),
     }
 
 
 def _record(state: dict[str, Any]) -> Record:
     latch: dict[str, Any] = {n: _time(one) if isinstance(one, str) else one for n, one in state["latch"].items()}
-    return Record(state["epoch"], Latch(**latch), _read_sums(state["since"]), _time(state["alarmed_at"]))
+    return Record(state["epoch"], Latch(**latch), _read_sums(state["since"]), _time(state["begun_at"]))
 
 
 def _text(instant: datetime | None) -> str | None:

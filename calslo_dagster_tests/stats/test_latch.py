@@ -5,90 +5,126 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from calslo_dagster.stats.latch import Latch, Reading, Standing, reading
+from calslo_dagster.stats.latch import Alarms, Latch, Reading, Standing, error_reading, rate_reading
 from calslo_dagster_tests.builders import snap
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+LIMIT = 0.015
 GOOD, BAD = (Reading(value, value, 0.0, value, 1_000, 15) for value in (0.01, 0.04))
+BREACH, CHANGE, BOTH = Alarms(breach=True), Alarms(change=True), Alarms(breach=True, change=True)
 
 
-def standing(latch: Latch, now: datetime, seen: Reading | None) -> Standing:
-    return latch.standing(now, seen, 0.015)[0]
+def estimated(debiased: float, events: int) -> Reading:
+    """Return a reading whose interval reaches beyond the limit."""
+    return Reading(0.03, debiased, 0.0, 0.05, events, 15)
 
 
-def test_a_breach_holds_until_the_window_since_its_alarm_is_within_the_tolerance() -> None:
-    latch = Latch().after(START, has_changed=False, has_breached=True)
+def test_a_breach_holds_until_what_came_since_is_within_the_limit() -> None:
+    latch = Latch().after(START, BREACH, took=500)
 
-    assert standing(latch, START + 99 * HOUR, GOOD) is Standing.BREACHED
-    assert latch.cleared(BAD, 0.015) == latch.cleared(None, 0.015) == latch
-    assert standing(latch.cleared(GOOD, 0.015), START + HOUR, GOOD) is Standing.MEETING
-
-
-def test_the_window_begins_at_the_last_alarm_and_lasts_a_day() -> None:
-    latch = Latch().after(START, has_changed=False, has_breached=True)
-    again = latch.after(START + 5 * HOUR, has_changed=False, has_breached=True)
-
-    assert Latch().window_start(START) == START - 24 * HOUR
-    assert latch.window_start(START + 3 * HOUR) == START
-    assert again.window_start(START + 6 * HOUR) == START + 5 * HOUR
-    assert again.window_start(START + 60 * HOUR) == START + 36 * HOUR
-    assert again.breached_since == START
+    assert latch.standing(START + 99 * HOUR, GOOD, LIMIT) is Standing.BREACHED
+    assert latch.cleared(START, BAD, LIMIT) == latch.cleared(START, None, LIMIT) == latch
+    assert latch.cleared(START + HOUR, GOOD, LIMIT).standing(START + HOUR, GOOD, LIMIT) is Standing.MEETING
 
 
-def test_a_warning_lasts_a_day_after_its_last_alarm() -> None:
-    latch = Latch().after(START, has_changed=True, has_breached=False)
+@pytest.mark.parametrize(
+    ("debiased", "events", "is_over"), [(0.015, 2_000, True), (0.015, 1_999, False), (0.016, 9_000, False)]
+)
+def test_a_breach_ends_after_four_times_the_events_it_took_if_the_estimate_is_within(
+    debiased: float, events: int, *, is_over: bool
+) -> None:
+    latch = Latch().after(START, BREACH, took=500)
 
-    assert standing(latch, START + 23 * HOUR, GOOD) is Standing.WARNING
-    assert standing(latch, START + 24 * HOUR, GOOD) is Standing.MEETING
+    assert (latch.cleared(START, estimated(debiased, events), LIMIT).breached_since is None) is is_over
 
 
-@pytest.mark.parametrize(("days", "is_same"), [(1, True), (7, True), (8, False)])
-def test_alarms_within_a_week_are_one_episode(days: int, is_same: bool) -> None:
-    later = START + timedelta(days=days)
-    latch = Latch().after(START, has_changed=True, has_breached=False)
+def test_the_slowest_alarm_of_a_breach_says_how_long_to_wait() -> None:
+    latch = Latch().after(START, BREACH, took=500).after(START + HOUR, BREACH, took=100)
 
-    assert (latch.after(later, has_changed=True, has_breached=False).warned_since == START) is is_same
+    assert (latch.breached_since, latch.breach_fired, latch.breach_took) == (START, START + HOUR, 500)
+
+
+def test_a_breach_whose_alarm_took_no_events_does_not_end_by_patience() -> None:
+    latch = Latch().after(START, BREACH)
+
+    assert latch.cleared(START, estimated(0.0, 10**9), LIMIT) == latch
+
+
+def test_after_a_breach_a_day_of_warning_follows_unless_the_limit_is_kept_for_certain() -> None:
+    over = Latch().after(START, BREACH, took=10).cleared(START, estimated(0.01, 40), LIMIT)
+
+    assert over == Latch(recovers_until=START + DAY)
+    assert over.standing(START + 23 * HOUR, BAD, LIMIT) is Standing.WARNING
+    assert over.standing(START + 23 * HOUR, None, LIMIT) is Standing.WARNING
+    assert over.standing(START + 23 * HOUR, GOOD, LIMIT) is Standing.MEETING
+    assert over.standing(START + DAY, BAD, LIMIT) is Standing.INCONCLUSIVE
+
+
+def test_clearing_what_is_not_breached_changes_nothing() -> None:
+    latch = Latch().after(START, CHANGE)
+
+    assert latch.cleared(START, GOOD, LIMIT) is latch
+
+
+@pytest.mark.parametrize(
+    ("age", "lasts"), [(timedelta(0), DAY), (8 * HOUR, DAY), (10 * HOUR, 30 * HOUR), (9 * DAY, 7 * DAY)]
+)
+def test_a_warning_lasts_three_times_as_long_as_the_change_took_to_be_seen(age: timedelta, lasts: timedelta) -> None:
+    latch = Latch().after(START, Alarms(change=True, change_age=age))
+
+    assert latch.standing(START + lasts - HOUR, GOOD, LIMIT) is Standing.WARNING
+    assert latch.standing(START + lasts, GOOD, LIMIT) is Standing.MEETING
+
+
+def test_a_quick_alarm_does_not_shorten_a_warning() -> None:
+    latch = Latch().after(START, Alarms(change=True, change_age=2 * DAY)).after(START + HOUR, CHANGE)
+
+    assert latch.warned_until == START + 6 * DAY
+    assert (latch.warned_since, latch.change_fired) == (START, START + HOUR)
+
+
+@pytest.mark.parametrize(("hours", "is_same"), [(23, True), (24, False)])
+def test_alarms_while_a_warning_lasts_are_one_episode(hours: int, *, is_same: bool) -> None:
+    latch = Latch().after(START, CHANGE).after(START + hours * HOUR, CHANGE)
+
+    assert (latch.warned_since == START) is is_same
 
 
 def test_a_harmless_error_is_one_episode_however_long_it_lasts() -> None:
     latch = Latch()
     for hour in range(0, 24 * 60, 20):
-        latch = latch.after(START + hour * HOUR, has_changed=True, has_breached=False)
-        assert standing(latch, START + hour * HOUR, GOOD) is Standing.WARNING
+        latch = latch.after(START + hour * HOUR, CHANGE)
+        assert latch.standing(START + hour * HOUR, GOOD, LIMIT) is Standing.WARNING
 
     assert latch.warned_since == START
 
 
-def test_a_breach_comes_before_a_warning_and_both_say_why() -> None:
-    latch = Latch().after(START, has_changed=True, has_breached=True)
+def test_a_breach_comes_before_a_warning() -> None:
+    latch = Latch().after(START, BOTH, took=1)
 
-    assert latch.standing(START, GOOD, 0.015) == (
-        Standing.BREACHED,
-        "the error is above 0.015 since 2026-03-01 00:00",
-    )
-    assert latch.cleared(GOOD, 0.015).standing(START, GOOD, 0.015)[0] is Standing.WARNING
+    assert latch.standing(START, GOOD, LIMIT) is Standing.BREACHED
+    assert latch.cleared(START, GOOD, LIMIT).standing(START, GOOD, LIMIT) is Standing.WARNING
 
 
 def test_without_enough_labels_nothing_is_claimed() -> None:
-    assert Latch().standing(START, None, 0.015) == (Standing.INCONCLUSIVE, "no labels to judge by")
-    assert Latch().standing(START, BAD, 0.015) == (
-        Standing.INCONCLUSIVE,
-        "the error may be up to 0.04, allowed are 0.015",
-    )
+    assert Latch().standing(START, None, LIMIT) is Standing.INCONCLUSIVE
+    assert Latch().standing(START, BAD, LIMIT) is Standing.INCONCLUSIVE
+    assert Latch().standing(START, GOOD, LIMIT) is Standing.MEETING
 
 
 def test_a_tick_without_alarms_changes_nothing() -> None:
-    latch = Latch().after(START, has_changed=True, has_breached=True)
+    latch = Latch().after(START, BOTH, took=3)
 
-    assert latch.after(START + HOUR, has_changed=False, has_breached=False) == latch
+    assert latch.after(START + HOUR, Alarms(), took=99) == latch
 
 
 def test_a_reading_has_an_interval_around_its_value_that_clusters_widen() -> None:
     rng = np.random.default_rng(4)
     p = rng.uniform(0.02, 0.98, 3_000)
     window = snap(p, rng.random(3_000) < p)
-    plain, wide = reading(window), reading(window, dispersion=2.0)
+    plain, wide = error_reading(window), error_reading(window, dispersion=2.0)
 
     assert plain is not None
     assert wide is not None
@@ -96,7 +132,7 @@ def test_a_reading_has_an_interval_around_its_value_that_clusters_widen() -> Non
     assert (plain.events, plain.bins) == (3_000, 15)
     assert (wide.low, wide.value) == (plain.low, plain.value) == (0.0, plain.value)
     assert wide.high > plain.high
-    assert reading(snap([0.5], [None])) is None
+    assert error_reading(snap([0.5], [None])) is None
 
 
 def test_readings_cover_the_true_error() -> None:
@@ -105,8 +141,27 @@ def test_readings_cover_the_true_error() -> None:
     missed = 0
     for _ in range(80):
         p = rng.uniform(0.05, 0.95, 600)
-        found = reading(snap(p, rng.random(600) < p + 0.04))
+        found = error_reading(snap(p, rng.random(600) < p + 0.04))
         assert found is not None
         missed += not found.low <= 0.04 <= found.high
 
     assert missed <= 8
+
+
+def test_either_end_of_a_rate_holds_with_95_percent() -> None:
+    """The upper end of no hits among n solves (1 - p)^n = 5 %, for VERDICT_Z is the quantile to four digits."""
+    found = rate_reading(0, 100)
+
+    assert found is not None
+    assert (found.value, found.low, found.events) == (0.0, 0.0, 100)
+    assert found.high == pytest.approx(1 - 0.05**0.01, rel=1e-3)
+    assert rate_reading(0, 0) is None
+
+
+def test_clusters_widen_a_rate_as_fewer_trials_would() -> None:
+    wide, fewer = rate_reading(30, 300, dispersion=3.0), rate_reading(10, 100)
+
+    assert wide is not None
+    assert fewer is not None
+    assert (wide.low, wide.high, wide.value) == pytest.approx((fewer.low, fewer.high, 0.1))
+    assert wide.events == 300

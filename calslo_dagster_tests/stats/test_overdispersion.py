@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from calslo_dagster.stats.batches import Floats
-from calslo_dagster.stats.overdispersion import dispersion
+from calslo_dagster.stats.overdispersion import Noise, dispersion
 
 
 def residuals(cluster: int, *, drift: float = 0.0) -> tuple[Floats, Floats]:
@@ -36,3 +36,51 @@ def test_batches_without_variance_are_left_out() -> None:
 def test_shapes_must_match() -> None:
     with pytest.raises(ValueError, match="one residual per variance"):
         dispersion(np.zeros(3), np.zeros(2))
+
+
+def noise(cluster: int, batches: int, *, days: int = 1) -> Noise:
+    found, parts = Noise(), [np.split(one[: batches * days], days) for one in residuals(cluster)]
+    for day, (some, variances) in enumerate(zip(*parts, strict=True)):
+        found = found.next_day() if day else found
+        for one, variance in zip(some, variances, strict=True):
+            found = found.after(float(one), float(variance))
+    return found
+
+
+def test_batch_by_batch_it_is_the_same_but_for_the_weight_of_32_prior_steps() -> None:
+    """One step in 250 is cut at 50, where clusters of three make the mean of all 6."""
+    some, variances = (one[:1_000] for one in residuals(3))
+    expected = (999 * dispersion(some, variances) + 32) / (999 + 32)
+
+    assert noise(3, 1_000).dispersion == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("cluster", [1, 2, 3])
+def test_days_that_begin_lose_no_step(cluster: int) -> None:
+    assert noise(cluster, 100, days=7).dispersion == pytest.approx(noise(cluster, 700).dispersion)
+
+
+def test_a_day_counts_for_seven_more_days() -> None:
+    found = noise(3, 200)
+    for _ in range(7):
+        found = found.next_day()
+
+    assert found.dispersion > 2.0
+    assert found.next_day().dispersion == 1.0
+    assert len(found.next_day().days) == 8
+
+
+def test_few_batches_and_one_sudden_change_are_no_noise() -> None:
+    assert Noise().dispersion == Noise().after(9.0, 1.0).dispersion == 1.0
+    assert Noise().after(0.0, 1.0).after(1_000.0, 1.0).dispersion == pytest.approx((50 + 64) / 33 / 2)
+
+
+def test_a_batch_without_variance_leaves_it_as_it_is() -> None:
+    found = noise(2, 10)
+
+    assert found.after(5.0, 0.0) is found
+
+
+def test_it_stays_within_its_bounds() -> None:
+    assert noise(20, 1_000).dispersion == 5.0
+    assert Noise(((0.0, 10_000),), 1.0).dispersion == 1.0
