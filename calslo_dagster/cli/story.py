@@ -12,6 +12,7 @@ from rich.console import Console
 from calslo_dagster.cli.incidents import tell_incidents
 from calslo_dagster.cli.tables import console, narrow_wraps, print_measurements, table
 from calslo_dagster.defs.resources import LazyProject
+from calslo_dagster.pipeline.compare_modes import ModesReport, compare_modes
 from calslo_dagster.pipeline.evaluate_demo import evaluate_demo
 from calslo_dagster.pipeline.feed_demo import demo_script
 from calslo_dagster.pipeline.project import Project
@@ -36,6 +37,7 @@ def tell(project: LazyProject, settings_file: Path) -> None:
     print_measurements(out, worst_first(measured, opened.registry), f"State on {moment(now)} UTC, worst first", 20)
     out.print()
     _tell_script(out, evaluate_demo(opened, now=now), demo_script(opened.settings, now))
+    _tell_modes(out, compare_modes(opened, now=now), demo_script(opened.settings, now))
     tell_incidents(out, opened, since=opened.settings.demo_spec(now).start)
     out.print(f"{_command(settings_file, 'alerts show ID')} has all of one.\n", style="dim", soft_wrap=True)
     _tell_availability(out, opened)
@@ -69,13 +71,43 @@ def _incident(incident: Incident, card: Scorecard, script: Script) -> Iterator[t
         yield (*opening, "nothing", "quiet, as it should be" if not card.false else "see below", "-", "-")
     for wanted in incident.must:
         mine = [f for f in card.findings if f.incident == incident and f.slo == wanted.slo]
-        found = [f for f in mine if f.is_found]
         where = mine[0].slice if len(mine) == 1 else f"{len(mine)} slices"
-        delays = [f.delay for f in found if f.delay is not None]
-        ends = [f.recovery for f in found if f.recovery is not None]
-        recovery = spoken(max(timedelta(0), *ends)) if ends else "goes on" if found else "-"
-        outcome = f"{len(found)} of {len(mine)} found"
-        yield (*opening, f"{wanted.slo} of {where}", outcome, spoken(max(delays)) if delays else "-", recovery)
+        outcome, delay, recovery = _outcome(card, incident, wanted.slo)
+        yield (*opening, f"{wanted.slo} of {where}", f"{outcome} found", delay, recovery)
+
+
+def _tell_modes(out: Console, report: ModesReport | None, script: Script) -> None:
+    """Print what each mode made of the incidents that both can see."""
+    if report is None:
+        return
+    header = ("incident", "SLO", "by threshold", "delay", "recovery", "by evidence", "delay", "recovery")
+    rows = [
+        (str(incident.kind), wanted.slo, *_outcome(report.threshold, incident, wanted.slo), *other)
+        for incident in script.incidents
+        for wanted in incident.must
+        if wanted.slo in report.slos and (other := _outcome(report.evidence, incident, wanted.slo))
+    ]
+    out.print(table("Both modes on the same incidents", header, rows, wraps=narrow_wraps(out, header)))
+    for name, card in (("threshold", report.threshold), ("evidence", report.evidence)):
+        out.print(
+            f"{name}: {len(card.found)} found, {len(card.missed)} missed, {len(card.false)} false; "
+            f"{len(card.consequences)} more breaches follow from the incidents."
+        )
+    out.print(
+        f"Evidence waits {spoken(report.maturity)} for labels, which is part of its delay and recovery; "
+        "write `slos: {mode: evidence}` to have it.\n",
+        style="dim",
+    )
+
+
+def _outcome(card: Scorecard, incident: Incident, slo: str) -> tuple[str, str, str]:
+    """Return how many of the slices were found, the longest delay and the longest recovery."""
+    mine = [finding for finding in card.findings if finding.incident == incident and finding.slo == slo]
+    found = [finding for finding in mine if finding.is_found]
+    delays = [finding.delay for finding in found if finding.delay is not None]
+    ends = [finding.recovery for finding in found if finding.recovery is not None]
+    recovery = spoken(max(timedelta(0), *ends)) if ends else "goes on" if found else "-"
+    return f"{len(found)} of {len(mine)}", spoken(max(delays)) if delays else "-", recovery
 
 
 def _tell_availability(out: Console, project: Project, limit: int = 12) -> None:

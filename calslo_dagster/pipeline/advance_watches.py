@@ -24,6 +24,7 @@ from calslo_dagster.slo.verdict import Judgement, excluded, recorded
 from calslo_dagster.slo.watch import Fleet, Look, Rules, Shown, Watch, begin_day, tick
 from calslo_dagster.slo.windows import DAY, Window
 from calslo_dagster.sources.base import micros
+from calslo_dagster.stats.latch import Latch
 from calslo_dagster.stats.snapshot import Snapshot
 
 # So many window ends are read one by one, more at once as a series.
@@ -82,8 +83,13 @@ class Stretch:
         return Window(matured - max(DAY, self.context.slo.window), matured)
 
 
-def advance_watches(stretch: Stretch, course: Course) -> tuple[Course, list[Measurement]]:
-    """Return the evidence after the stretch, which follows on the course, and the measurements of its window ends."""
+def advance_watches(
+    stretch: Stretch, course: Course, *, alarmed_only: bool = False
+) -> tuple[Course, list[Measurement]]:
+    """Return the evidence after the stretch, which follows on the course, and the measurements of its window ends.
+
+    alarmed_only: of slices with an alarm that counts, which is all that breaches take.
+    """
     context = stretch.context
     fleet = _of_definition(course.fleet, context.provenance.definition_hash)
     if stretch.begins_day or course.end is None:
@@ -97,12 +103,21 @@ def advance_watches(stretch: Stretch, course: Course) -> tuple[Course, list[Meas
         # Of the watches only what a standing needs is kept, for they are large.
         ticks.append(Ticked({name: (look, _light(fleet.watches[name])) for name, look in looks.items()}))
     records, rows = dict(course.records), list[Measurement]()
-    for name, parts in _parts(stretch):
+    alarmed = _alarmed(ticks, records) if alarmed_only else None
+    for name, parts in _parts(stretch) if alarmed is None or alarmed else ():
+        if alarmed is not None and name not in alarmed:
+            continue
         seen = ((ticked.looks.get(name, _UNSEEN), part) for ticked, part in zip(ticks, parts, strict=True))
         records[name], found = _followed(stretch, name, records.get(name, Record()), seen)
         rows += found
     kept = {name: record for name, record in records.items() if name in fleet.watches}
     return Course(stretch.ends[-1], fleet, kept, course.digest), rows
+
+
+def _alarmed(ticks: Iterable[Ticked], records: Mapping[str, Record]) -> set[str]:
+    """Return the slices with an alarm in these ticks, or before them with one that still counts."""
+    fired = {name for one in ticks for name, (look, _) in one.looks.items() if look.alarms.breach or look.alarms.change}
+    return fired | {name for name, record in records.items() if record.latch != Latch()}
 
 
 def _of_definition(fleet: Fleet, definition: str) -> Fleet:

@@ -85,16 +85,18 @@ def _holds_after(context: Context, chain: Chain, end: datetime) -> bool:
     return all(chain.inputs.get(one) == digest for one, digest in stored.items())
 
 
-def evidence_over(context: Context, connection: DuckDBPyConnection, span: Window) -> Iterator[Measurement]:
+def evidence_over(
+    context: Context, connection: DuckDBPyConnection, span: Window, *, alarmed_only: bool = False
+) -> Iterator[Measurement]:
     """Yield the measurements at the window ends in (start, end] with evidence from the snapshots alone.
 
     It begins with the first pane that there is; nothing is read from the store but the list of snapshots, and nothing
-    is written.
+    is written. alarmed_only: of slices with an alarm that counts.
     """
     course = Course()
     ends = _ends(context, connection, _cold_start(context, span.start), span.end)
     for part in _parts(context, ends):
-        course, rows = advance_watches(Stretch.over(context, connection, part), course)
+        course, rows = advance_watches(Stretch.over(context, connection, part), course, alarmed_only=alarmed_only)
         yield from (row for row in rows if row.window_end > span.start)
 
 
