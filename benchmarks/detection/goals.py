@@ -52,7 +52,7 @@ def misses(scenario: str, found: Sequence[Outcome]) -> bool:
     and at most two warnings: the first alarm may be too lucky to tell how long the next will take.
     """
     months = len(found)
-    breaches, changes = (sum(getattr(one, key) for one in found) for key in ("breach_alarms", "change_alarms"))
+    breaches, changes = sum(one.breach_alarms for one in found), sum(one.change_alarms for one in found)
     if scenario == "incident":
         return any(one.breaches != 1 for one in found)
     if scenario == "harmless":

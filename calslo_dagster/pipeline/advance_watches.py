@@ -26,6 +26,8 @@ from calslo_dagster.slo.windows import DAY, Window
 from calslo_dagster.sources.base import micros
 from calslo_dagster.stats.snapshot import Snapshot
 
+# What a stretch may keep of its snapshots for the second time that it goes through them.
+MOST_HELD: Final = 200 * 2**20
 # So many window ends are read one by one, more at once as a series.
 FEW_ENDS: Final = 2
 _UNSEEN: Final = (Look(), None)
@@ -58,6 +60,7 @@ class Stretch:
     context: Context
     snapshots: Snapshots
     ends: Sequence[datetime]
+    held: dict[str, SnapshotSeries] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def over(cls, context: Context, connection: DuckDBPyConnection, ends: Sequence[datetime]) -> "Stretch":
@@ -70,6 +73,22 @@ class Stretch:
         """Whether its first tick is the first of a day."""
         first = self.ends[0] - self.context.step
         return first.hour == first.minute == 0
+
+    def series(self) -> Iterator[tuple[str, SnapshotSeries]]:
+        """Yield every slice that the SLO covers with its snapshots, read once unless they are too many to be kept."""
+        if self.held:
+            yield from self.held.items()
+            return
+        size, kept = 0, dict[str, SnapshotSeries]()
+        for name, series in self.snapshots.series():
+            if not self.context.covers(name):
+                continue
+            size += series.cells.nbytes + series.latency.nbytes + series.totals.nbytes
+            kept = {} if size > MOST_HELD else kept
+            if size <= MOST_HELD:
+                kept[name] = series
+            yield name, series
+        self.held.update(kept)
 
     def pane(self, end: datetime) -> Window:
         """Return what has matured between the tick before `end` and that at `end`."""
@@ -155,10 +174,8 @@ def _panes(stretch: Stretch) -> Iterator[tuple[str, list[Snapshot]]]:
         for name in sorted({name for one in found for name in one if stretch.context.covers(name)}):
             yield name, [one.get(name, Snapshot()) for one in found]
         return
-    whole = replace(stretch.snapshots, span=Window(spans[0].start, spans[-1].end))
-    for name, series in whole.series():
-        if stretch.context.covers(name):
-            yield name, [_cut(series, span) for span in spans]
+    for name, series in stretch.series():
+        yield name, [_cut(series, span) for span in spans]
 
 
 def _reads_windows(stretch: Stretch) -> bool:
@@ -176,13 +193,11 @@ class Part:
 
 def _parts(stretch: Stretch) -> Iterator[tuple[str, Iterator[Part]]]:
     """Yield each slice that has rows, with its part at each tick."""
-    context, snapshots = stretch.context, stretch.snapshots
     if _reads_windows(stretch):
         yield from _read_parts(stretch)
         return
-    for name, series in snapshots.series():
-        if context.covers(name):
-            yield name, _cut_parts(stretch, series)
+    for name, series in stretch.series():
+        yield name, _cut_parts(stretch, series)
 
 
 def _cut_parts(stretch: Stretch, series: SnapshotSeries) -> Iterator[Part]:

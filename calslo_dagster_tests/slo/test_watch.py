@@ -10,6 +10,8 @@ from calslo_dagster.slo.model import Objective
 from calslo_dagster.slo.trials import Rate
 from calslo_dagster.slo.watch import FORGOTTEN_AFTER, Fleet, Look, Rules, Shown, begin_day, tick
 from calslo_dagster.slo.windows import STEP
+from calslo_dagster.stats.batches import Batch
+from calslo_dagster.stats.sequential import Detector
 from calslo_dagster.stats.snapshot import Snapshot
 from calslo_dagster_tests.slo.watched import ERROR, SHARE, START, Traffic, at, course, pane, shared
 
@@ -122,15 +124,14 @@ def test_a_pane_is_bet_on_with_what_was_known_before_it() -> None:
     fleet, _ = run(ERRORS, day[:96])
     known = fleet.watches["*"]
     stepped, _ = run(ERRORS, day[96:], fleet, 96)
-    shown = Shown.of(ERROR, day[96])
-    expected = known.breach.step(  # type: ignore[union-attr]  # a detector
-        shown.batch,
-        known.baseline,
-        at=(at(96).timestamp()) / 60,
-        dispersion=known.noise.dispersion,  # type: ignore[arg-type,call-arg]  # labels are there
-    )
+    before, after = known.breach, stepped.watches["*"].breach
+    assert isinstance(before, Detector)
+    assert isinstance(after, Detector)
+    assert known.baseline is not None
+    minutes, phi = at(96).timestamp() / 60, known.noise.dispersion
+    expected = before.step(Batch.of(day[96]), known.baseline, at=minutes, dispersion=phi)
 
-    assert stepped.watches["*"].breach.dumped() == expected.dumped()  # type: ignore[union-attr]  # a detector
+    assert after.dumped() == expected.dumped()
 
 
 def test_slices_that_rise_together_fire_together() -> None:
