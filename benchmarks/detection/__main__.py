@@ -16,6 +16,7 @@ from benchmarks.detection.populations import SAMPLERS, Population, population
 from benchmarks.detection.runs import Delay, alarms, delay
 from benchmarks.detection.shapes import NAMED, boundary, calibrated, unlisted
 from calslo_dagster.stats.tilts import Kind
+from calslo_dagster_tests.slo.scenarios import DAYS, NAMES, Outcome, month
 
 MINUTES_PER_MONTH: Final = 43_200
 UNLISTED_LIMIT: Final = 300_000
@@ -107,6 +108,36 @@ def false_alarms(
     }
     click.echo(", ".join(f"{kind}: {totals[kind]} (limit {limits[kind]:g})" for kind in Kind))
     _end(sum(totals[kind] > limits[kind] for kind in Kind))
+
+
+@cli.command()
+@click.option("--months", default=12, show_default=True, help="Slice-months of each scenario.")
+@click.option("--seed", default=1, show_default=True)
+@click.pass_obj
+def scenarios(workers: int, months: int, seed: int) -> None:
+    """Episodes and alarms of evidence mode, month by month, pane by pane."""
+    failed = 0
+    for name in NAMES:
+        found = _all(_course, [Job("", name, seed + k) for k in range(months)], workers)
+        failed += _print_scenario(name, found)
+    _end(failed)
+
+
+def _course(job: Job) -> Outcome:
+    return month(job.what, job.seed)
+
+
+def _print_scenario(name: str, found: list[Outcome]) -> int:
+    """Print what the months of a scenario came to; return 1 where that misses its goal."""
+    months = len(found)
+    breaches, changes = (sum(getattr(one, key) for one in found) for key in ("breach_alarms", "change_alarms"))
+    episodes = [sum(getattr(one, key) for one in found) / months for key in ("breaches", "warnings")]
+    text = f"{name:18} {months} months of {DAYS} days: {breaches / months:.2f} breach alarms a month"
+    text += f", {changes / months:.2f} of changes; episodes {episodes[0]:.2f}, {episodes[1]:.2f}"
+    text += f"; phi {np.mean([one.dispersion for one in found]):.2f}"
+    clear = [one.clear for one in found if one.clear == one.clear]
+    click.echo(text + (f"; cleared after {median(clear):.1f} h, at most {max(clear):.1f} h" if clear else ""))
+    return int(goals.misses(name, found))
 
 
 def _all(run: Callable[[Job], Any], jobs: Iterable[Job], workers: int) -> list[Any]:

@@ -1,9 +1,11 @@
 """Median delays in events that the detectors are to reach within 1.4 times, and how many false alarms they may have."""
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from calslo_dagster.stats.tilts import Kind
+from calslo_dagster_tests.slo.scenarios import Outcome
 
 # The columns: change and breach for churn, for ctr, for llm. None: not within the limit, mostly rightly so.
 _TABLE: Final[dict[str, tuple[float | None, ...]]] = {
@@ -41,3 +43,20 @@ def most_breaches(months: int) -> int:
 def goal(model: str, drift: str, kind: Kind) -> float | None:
     """Return the median delay in events from the table, None where there is none."""
     return _TABLE[drift][2 * MODELS.index(model) + (kind is Kind.BREACH)]
+
+
+def misses(scenario: str, found: Sequence[Outcome]) -> bool:
+    """Return whether slice-months of a scenario of evidence mode miss their goal, by more than chance explains.
+
+    One false breach and four false warnings are allowed a month. An incident is one breach, a harmless error is none
+    and at most two warnings: the first alarm may be too lucky to tell how long the next will take.
+    """
+    months = len(found)
+    breaches, changes = sum(one.breach_alarms for one in found), sum(one.change_alarms for one in found)
+    if scenario == "incident":
+        return any(one.breaches != 1 for one in found)
+    if scenario == "harmless":
+        return breaches > most_breaches(months) or sum(one.warnings for one in found) > 2 * months
+    if scenario in ("at the limit", "rate at the limit"):
+        return breaches > most_alarms(months)
+    return breaches > most_breaches(months) or changes > most_alarms(4 * months)

@@ -27,6 +27,8 @@ from calslo_dagster.sources.base import micros
 from calslo_dagster.stats.latch import Latch
 from calslo_dagster.stats.snapshot import Snapshot
 
+# What a stretch may keep of its snapshots for the second time that it goes through them.
+MOST_HELD: Final = 200 * 2**20
 # So many window ends are read one by one, more at once as a series.
 FEW_ENDS: Final = 2
 _UNSEEN: Final = (Look(), None)
@@ -59,6 +61,7 @@ class Stretch:
     context: Context
     snapshots: Snapshots
     ends: Sequence[datetime]
+    held: dict[str, SnapshotSeries] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def over(cls, context: Context, connection: DuckDBPyConnection, ends: Sequence[datetime]) -> "Stretch":
@@ -71,6 +74,22 @@ class Stretch:
         """Whether its first tick is the first of a day."""
         first = self.ends[0] - self.context.step
         return first.hour == first.minute == 0
+
+    def series(self) -> Iterator[tuple[str, SnapshotSeries]]:
+        """Yield every slice that the SLO covers with its snapshots, read once unless they are too many to be kept."""
+        if self.held:
+            yield from self.held.items()
+            return
+        size, kept = 0, dict[str, SnapshotSeries]()
+        for name, series in self.snapshots.series():
+            if not self.context.covers(name):
+                continue
+            size += series.cells.nbytes + series.latency.nbytes + series.totals.nbytes
+            kept = {} if size > MOST_HELD else kept
+            if size <= MOST_HELD:
+                kept[name] = series
+            yield name, series
+        self.held.update(kept)
 
     def pane(self, end: datetime) -> Window:
         """Return what has matured between the tick before `end` and that at `end`."""
@@ -170,10 +189,8 @@ def _panes(stretch: Stretch) -> Iterator[tuple[str, list[Snapshot]]]:
         for name in sorted({name for one in found for name in one if stretch.context.covers(name)}):
             yield name, [one.get(name, Snapshot()) for one in found]
         return
-    whole = replace(stretch.snapshots, span=Window(spans[0].start, spans[-1].end))
-    for name, series in whole.series():
-        if stretch.context.covers(name):
-            yield name, [_cut(series, span) for span in spans]
+    for name, series in stretch.series():
+        yield name, [_cut(series, span) for span in spans]
 
 
 def _reads_windows(stretch: Stretch) -> bool:
@@ -191,13 +208,11 @@ class Part:
 
 def _parts(stretch: Stretch) -> Iterator[tuple[str, Iterator[Part]]]:
     """Yield each slice that has rows, with its part at each tick."""
-    context, snapshots = stretch.context, stretch.snapshots
     if _reads_windows(stretch):
         yield from _read_parts(stretch)
         return
-    for name, series in snapshots.series():
-        if context.covers(name):
-            yield name, _cut_parts(stretch, series)
+    for name, series in stretch.series():
+        yield name, _cut_parts(stretch, series)
 
 
 def _cut_parts(stretch: Stretch, series: SnapshotSeries) -> Iterator[Part]:
@@ -266,7 +281,7 @@ def _measurement(stretch: Stretch, at: _Tick, part: Part, found: Finding) -> Mea
     window = Window(min(found.begins or at.end, at.end - context.step), at.end)
     kept_out = _exclusion(stretch, at.slice, part.window, window)
     judged = excluded(kept_out, Limits(None)) if kept_out else Judgement(found.verdict, found.reason)
-    row = Measurement(
+    return Measurement(
         slo=context.slo.name,
         slice=at.slice,
         model=context.model_seen(at.slice, part.window),
@@ -289,8 +304,8 @@ def _measurement(stretch: Stretch, at: _Tick, part: Part, found: Finding) -> Mea
         evidence=at.look.evidence,
         detectable=found.detectable,
         needed=found.needed,
+        **recorded(context.provenance_at(at.end)),
     )
-    return recorded(row, context.provenance_at(at.end))
 
 
 @dataclass(frozen=True, slots=True)

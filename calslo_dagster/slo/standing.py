@@ -110,7 +110,7 @@ def _of_epoch(record: Record, seen: Seen) -> Record:
 def _after(slo: SLO, record: Record, seen: Seen, limit: float) -> Record:
     """Return the record with what matured since the last breach alarm, and with the alarms of the tick."""
     alarms = seen.look.alarms
-    latch = record.latch.after(seen.at, alarms, took=_took(slo, seen))
+    latch = record.latch.after(seen.at, alarms, took=_took(slo, seen) if alarms.breach else 0.0)
     if alarms.breach:
         return replace(record, latch=latch, since=Snapshot(), begun_at=seen.at)
     since, begun_at = record.since, record.begun_at

@@ -1,9 +1,9 @@
 """Judge an estimate against its limits, and say why in a sentence for the person on call."""
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class Provenance:
 
 
 _UNRECORDED = Provenance()
+_RECORDED: Final = tuple(f.name for f in fields(Provenance))
 
 
 def measure(
@@ -65,7 +66,7 @@ def measure(
     except Exception as error:  # noqa: BLE001 - users write SLIs: a broken one must not stop the others, whatever it raises
         failed = Judgement(Verdict.ERROR, f"The indicator failed: {type(error).__name__}: {error}")
         judgement = excluded(exclusion, Limits(fail=None)) if exclusion else failed
-    row = Measurement(
+    return Measurement(
         slo=slo.name,
         slice=slice_name,
         model=model,
@@ -75,8 +76,8 @@ def measure(
         mode=slo.mode,
         **_numbers(estimate),
         **_verdict(judgement),
+        **recorded(provenance),
     )
-    return recorded(row, provenance)
 
 
 def _numbers(estimate: Estimate) -> dict[str, Any]:
@@ -100,9 +101,9 @@ def _verdict(judgement: Judgement) -> dict[str, Any]:
     }
 
 
-def recorded(row: Measurement, provenance: Provenance) -> Measurement:
-    """Return the measurement with the circumstances it was taken under."""
-    return replace(row, **{f.name: getattr(provenance, f.name) for f in fields(provenance)})
+def recorded(provenance: Provenance) -> dict[str, Any]:
+    """Return the circumstances a measurement is taken under, by the names of its fields."""
+    return {name: getattr(provenance, name) for name in _RECORDED}
 
 
 def _checked(found: object) -> Estimate:

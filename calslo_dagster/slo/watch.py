@@ -187,7 +187,10 @@ def tick(rules: Rules, fleet: Fleet, at: datetime, shown: Mapping[str, Shown]) -
     changed = _fired([w.change for w in stepped.values()], rules.change_threshold(slices))
     looks = {name: _look(watch, Alarms(), threshold) for name, watch in kept.items() if name not in stepped}
     for (name, watch), is_breach, is_change in zip(stepped.items(), breached, changed, strict=True):
-        alarms = Alarms(is_breach, is_change, _age(watch.breach, at), _age(watch.change, at))
+        ages = (
+            _age(stream, at) for stream in (watch.breach if is_breach else None, watch.change if is_change else None)
+        )
+        alarms = Alarms(is_breach, is_change, *ages)
         looks[name] = _look(watch, alarms, threshold)
         kept[name] = _after_alarms(watch, is_breach=is_breach, is_change=is_change)
     return replace(fleet, watches=kept), looks
@@ -265,10 +268,12 @@ def _fresh(rules: Rules, shown: Shown, epoch: str, before: Watch) -> Watch:
 def _of_labels(watch: Watch, batch: Batch, minutes: float) -> Watch:
     baseline, dispersion = watch.baseline or Baseline.of(Snapshot()), watch.noise.dispersion
     breach, change = watch.breach, watch.change
-    if isinstance(breach, Detector):
+    if isinstance(breach, Detector) and isinstance(change, Detector):
+        # Both learn the shape from the same batches, so once is enough.
+        is_shared = breach.learned.is_as(change.learned)
         breach = breach.step(batch, baseline, at=minutes, dispersion=dispersion)
-    if isinstance(change, Detector):
-        change = change.step(batch, baseline, at=minutes, dispersion=dispersion)
+        learned = breach.learned if is_shared else None
+        change = change.step(batch, baseline, at=minutes, dispersion=dispersion, learned=learned)
     return replace(watch, breach=breach, change=change, noise=watch.noise.after(batch.residual, batch.variance))
 
 

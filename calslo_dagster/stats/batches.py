@@ -1,6 +1,6 @@
 """A batch: the labelled sums of one step of a detector, per occupied fine bin."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -17,13 +17,22 @@ class Batch:
     """Labelled sums of the occupied fine bins, in ascending order, each of shape (occupied,).
 
     at: index of the fine bin; size: sum w; score: sum w p; label: sum w y, where the weights w lie in [0, 1] and are 1
-    for unweighted events.
+    for unweighted events. mean: mean score, within [0, 1]; variances: sum of p (1 - p), with p the mean of the bin.
     """
 
     at: Ints
     size: Floats
     score: Floats
     label: Floats
+    # Each detector needs both several times.
+    mean: Floats = field(init=False)
+    variances: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Derive what follows from the sums."""
+        mean = (self.score / self.size).clip(0.0, 1.0)
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "variances", self.size * (mean * (1 - mean)))
 
     @classmethod
     def of(cls, snapshot: Snapshot, *, largest_weight: float | None = None) -> Self:
@@ -46,16 +55,6 @@ class Batch:
     def events(self) -> float:
         """The events, or what they weigh in units of the heaviest."""
         return float(self.size.sum())
-
-    @property
-    def mean(self) -> Floats:
-        """Mean score per bin, within [0, 1], shape (occupied,)."""
-        return np.clip(self.score / self.size, 0.0, 1.0)
-
-    @property
-    def variances(self) -> Floats:
-        """Sum of p (1 - p) per bin, with p the mean of the bin, shape (occupied,)."""
-        return self.size * (self.mean * (1 - self.mean))
 
     @property
     def residual(self) -> float:

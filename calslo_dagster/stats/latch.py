@@ -83,8 +83,10 @@ class Latch:
             took = max(took, latch.breach_took or 0.0)
             latch = replace(latch, breached_since=latch.breached_since or now, breach_fired=now, breach_took=took)
         if alarms.change:
-            lasts = min(LONGEST_WARNING, max(SHORTEST_WARNING, PATIENCE * alarms.change_age))
-            until = max(now + lasts, latch.warned_until or now)
+            # A change takes a while to be found again, whatever the leading bet makes of its age.
+            again = now - latch.change_fired if latch.change_fired else timedelta(0)
+            age = max(alarms.change_age, again if again <= LONGEST_WARNING else timedelta(0))
+            until = max(now + min(LONGEST_WARNING, max(SHORTEST_WARNING, PATIENCE * age)), latch.warned_until or now)
             since = latch.warned_since if latch.is_warned(now) else None
             latch = replace(latch, warned_since=since or now, change_fired=now, warned_until=until)
         return latch

@@ -49,6 +49,10 @@ class Learned:
         """Return the sign of each block, shape (memories, 16); 0 within one deviation."""
         return np.sign(self.residual) * (self.residual * self.residual > self.variance)
 
+    def is_as(self, other: Self) -> bool:
+        """Whether the same is known, bit by bit."""
+        return np.array_equal(self.residual, other.residual) and np.array_equal(self.variance, other.variance)
+
     def after(self, batch: Batch, baseline: Baseline) -> Self:
         """Return what is known after the batch."""
         sums = np.zeros((2, len(batch.at) + 1))

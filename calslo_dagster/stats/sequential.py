@@ -72,12 +72,21 @@ class Detector:
         """Return a detector that has seen nothing."""
         return cls(kind, epoch, Mixture.empty(len(family(kind).names), head_start=head_start), Learned.nothing())
 
-    def step(self, batch: Batch, baseline: Baseline, *, at: float, epoch: str = "", dispersion: float = 1.0) -> Self:
+    def step(
+        self,
+        batch: Batch,
+        baseline: Baseline,
+        *,
+        at: float,
+        epoch: str = "",
+        dispersion: float = 1.0,
+        learned: Learned | None = None,
+    ) -> Self:
         """Return the state after a batch; the same state for a batch without events.
 
         `baseline` and `dispersion`, which divides the logarithm of each bet, come from before the batch. A bet to the
         power of 1 / dispersion <= 1 stays unfavourable. An epoch other than the detector's own starts afresh; the
-        default is its own.
+        default is its own. learned: what is known after the batch, where a detector that knew the same has it already.
         """
         if not dispersion >= 1.0:
             raise ValueError(f"a dispersion is at least 1, got {dispersion}")
@@ -86,7 +95,8 @@ class Detector:
         if not len(batch.at):
             return self
         log_bet = log_bets(self.kind, batch, baseline, self.learned) / dispersion
-        return replace(self, mixture=self.mixture.after(log_bet, at), learned=self.learned.after(batch, baseline))
+        mixture, known = self.mixture.after(log_bet, at), learned or self.learned.after(batch, baseline)
+        return type(self)(self.kind, self.epoch, mixture, known)
 
     def reset(self) -> Self:
         """Return the state after an alarm: no evidence, but what was learned of the shape."""

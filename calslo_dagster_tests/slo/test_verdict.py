@@ -1,7 +1,6 @@
 """Verdicts are never meeting without evidence, and every one says why."""
 
 import math
-import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -201,19 +200,6 @@ def test_a_measurement_carries_its_window_sizes_and_provenance() -> None:
     assert (row.value, row.low, row.high, row.events, row.labeled) == (0.5, 0.4, 0.6, 3, 2)
     assert (row.is_final, row.watermark, row.definition_hash) == (False, START, "d" * 64)
     assert (row.code_version, row.run_id) == ("0.1.0", "run")
-
-
-def test_judging_costs_less_than_forty_microseconds() -> None:
-    slo = an_slo(objective=WARNED, overrides=(Override(fail=0.9, slices="intent=spam*"),) * 5)
-    rounds = []
-    for _ in range(7):
-        started = time.perf_counter()
-        for _ in range(500):
-            measure(slo, NOTHING, WINDOW, slice_name="intent=refund,language=de")
-        rounds.append((time.perf_counter() - started) / 500)
-
-    # The best of seven rounds: other work on the machine only ever adds time.
-    assert min(rounds) < 40e-6
 
 
 @pytest.mark.parametrize(

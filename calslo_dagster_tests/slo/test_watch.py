@@ -10,6 +10,7 @@ from calslo_dagster.slo.model import Objective
 from calslo_dagster.slo.trials import Rate
 from calslo_dagster.slo.watch import FORGOTTEN_AFTER, Fleet, Look, Rules, Shown, begin_day, tick
 from calslo_dagster.slo.windows import STEP
+from calslo_dagster.stats.batches import Batch
 from calslo_dagster.stats.sequential import Detector
 from calslo_dagster.stats.snapshot import Snapshot
 from calslo_dagster_tests.slo.watched import ERROR, SHARE, START, Traffic, at, course, pane, shared
@@ -123,14 +124,12 @@ def test_a_pane_is_bet_on_with_what_was_known_before_it() -> None:
     fleet, _ = run(ERRORS, day[:96])
     known = fleet.watches["*"]
     stepped, _ = run(ERRORS, day[96:], fleet, 96)
-    shown = Shown.of(ERROR, day[96])
-    after = stepped.watches["*"].breach
-    assert isinstance(known.breach, Detector)
+    before, after = known.breach, stepped.watches["*"].breach
+    assert isinstance(before, Detector)
     assert isinstance(after, Detector)
-    assert shown.batch is not None
     assert known.baseline is not None
-    phi = known.noise.dispersion
-    expected = known.breach.step(shown.batch, known.baseline, at=at(96).timestamp() / 60, dispersion=phi)
+    minutes, phi = at(96).timestamp() / 60, known.noise.dispersion
+    expected = before.step(Batch.of(day[96]), known.baseline, at=minutes, dispersion=phi)
 
     assert after.dumped() == expected.dumped()
 

@@ -1,5 +1,6 @@
 """Panes of one slice with a known truth, and the product's own ticks and standings over them."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from calslo_dagster.slo.model import SLO, Objective, Verdict
 from calslo_dagster.slo.standing import Finding, Record, Seen, follow
@@ -67,15 +69,12 @@ def shared(clamped: int, events: int = 100, version: str = "v1") -> Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What a slice serves: events per pane, their scores, the truth of scores, and the factor that sessions share.
-
-    deviation: of a normal factor on the logit that each five events in a row have in common, 0 for none.
-    """
+    """What a slice serves: events per pane, their scores, the truth of scores, and what sessions of five share."""
 
     events: Callable[[int], int] = lambda _: 200
     scores: Callable[[np.random.Generator, int, int], Floats] = lambda rng, _, n: rng.beta(2, 5, n)
     truth: Callable[[int, Floats], Floats] = lambda _, p: p
-    deviation: float = 0.0
+    shared: float = 0.0
 
     def panes(self, count: int, seed: int) -> Iterator[Snapshot]:
         """Yield pane after pane."""
@@ -83,22 +82,19 @@ class Traffic:
         for at in range(count):
             events = self.events(at)
             p = np.clip(self.scores(rng, at, events), 1e-6, 1 - 1e-6)
-            q = self.truth(at, p)
-            if self.deviation:
-                q = sessions(q, self.deviation, rng)
-            yield pane(p, (rng.random(events) < q).astype(np.float64))
+            yield pane(p, outcomes(self.truth(at, p), rng, shared=self.shared))
 
 
-def sessions(q: Floats, deviation: float, rng: np.random.Generator) -> Floats:
-    """Return the probabilities after a factor on each five, whose mean over the factor is what they were.
+def outcomes(q: Floats, rng: np.random.Generator, *, shared: float = 0.0) -> Floats:
+    """Return labels with these chances, of which each five in a row have so much of their latent variance in common.
 
-    A factor of odds f moves q to q f / (1 - q + q f); the shift towards one half that its mean makes is taken off by
-    moving each pair of opposite factors equally far up and down.
+    A Gaussian copula: the chance of each label alone is what it is without clusters.
     """
-    factor = np.repeat(rng.normal(0, deviation, len(q) // 5 + 1), 5)[: len(q)]
-    up, down = shifted(q, factor), shifted(q, -factor)
-    found: Floats = np.clip(q + (up - down) / 2, 0.0, 1.0)
-    return found
+    if not shared:
+        return (rng.random(len(q)) < q).astype(np.float64)
+    factor = np.repeat(rng.normal(size=len(q) // 5 + 1), 5)[: len(q)]
+    latent = math.sqrt(shared) * factor + math.sqrt(1 - shared) * rng.normal(size=len(q))
+    return (latent < ndtri(q)).astype(np.float64)
 
 
 def shifted(p: Floats, by: float | Floats) -> Floats:

@@ -165,3 +165,18 @@ def test_clusters_widen_a_rate_as_fewer_trials_would() -> None:
     assert fewer is not None
     assert (wide.low, wide.high, wide.value) == pytest.approx((fewer.low, fewer.high, 0.1))
     assert wide.events == 300
+
+
+def test_a_change_that_is_found_again_is_waited_for_three_times_as_long_as_that_took() -> None:
+    """Also when the leading bet says that it is new each time, and after the first warning has ended."""
+    latch = Latch().after(START, CHANGE).after(START + 20 * HOUR, CHANGE)
+    lapsed = Latch().after(START, CHANGE).after(START + 30 * HOUR, CHANGE)
+
+    assert latch.warned_until == START + 80 * HOUR
+    assert (lapsed.warned_since, lapsed.warned_until) == (START + 30 * HOUR, START + 120 * HOUR)
+
+
+def test_an_alarm_of_long_ago_says_nothing_about_a_new_one() -> None:
+    latch = Latch().after(START, CHANGE).after(START + 8 * DAY, CHANGE)
+
+    assert latch.warned_until == START + 9 * DAY
