@@ -42,6 +42,7 @@ detection: $(READY)
 	$(BIN)/python -m benchmarks.detection alarms --at-boundary
 	$(BIN)/python -m benchmarks.detection delays
 	$(BIN)/python -m benchmarks.detection unlisted
+	$(BIN)/python -m benchmarks.detection scenarios
 
 # The reference pages, written from the code; a test says when they are out of date.
 docs: $(READY)
