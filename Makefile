@@ -42,6 +42,7 @@ detection: $(READY)
 	$(BIN)/python -m benchmarks.detection alarms --at-boundary
 	$(BIN)/python -m benchmarks.detection delays
 	$(BIN)/python -m benchmarks.detection unlisted
+	$(BIN)/python -m benchmarks.detection scenarios
 
 # How often intervals hold the truth, by simulation; some hours. For a first look: python -m benchmarks.coverage
 coverage: $(READY)
