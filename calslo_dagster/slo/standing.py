@@ -10,7 +10,15 @@ from calslo_dagster.slo.model import SLO, Operator, Verdict
 from calslo_dagster.slo.trials import Calibration, Rate
 from calslo_dagster.slo.watch import LEAST_LABELS, Look, Watch
 from calslo_dagster.stats.baseline import VERDICT_Z
-from calslo_dagster.stats.latch import Latch, Reading, Standing, error_reading, rate_reading
+from calslo_dagster.stats.latch import (
+    RECOVERY_LASTS,
+    WARNING_LASTS,
+    Latch,
+    Reading,
+    Standing,
+    error_reading,
+    rate_reading,
+)
 from calslo_dagster.stats.snapshot import Snapshot
 
 _VERDICTS: Final = {
@@ -110,7 +118,9 @@ def _of_epoch(record: Record, seen: Seen) -> Record:
 def _after(slo: SLO, record: Record, seen: Seen, limit: float) -> Record:
     """Return the record with what matured since the last breach alarm, and with the alarms of the tick."""
     alarms = seen.look.alarms
-    latch = record.latch.after(seen.at, alarms, took=_took(slo, seen) if alarms.breach else 0.0)
+    # A rate that is back is seen in its window; an error below the tolerance shows in its alarms alone.
+    lasts = RECOVERY_LASTS if isinstance(slo.trial, Rate) else WARNING_LASTS
+    latch = record.latch.after(seen.at, alarms, took=_took(slo, seen) if alarms.breach else 0.0, lasts=lasts)
     if alarms.breach:
         return replace(record, latch=latch, since=Snapshot(), begun_at=seen.at)
     since, begun_at = record.since, record.begun_at

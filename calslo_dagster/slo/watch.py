@@ -187,10 +187,7 @@ def tick(rules: Rules, fleet: Fleet, at: datetime, shown: Mapping[str, Shown]) -
     changed = _fired([w.change for w in stepped.values()], rules.change_threshold(slices))
     looks = {name: _look(watch, Alarms(), threshold) for name, watch in kept.items() if name not in stepped}
     for (name, watch), is_breach, is_change in zip(stepped.items(), breached, changed, strict=True):
-        ages = (
-            _age(stream, at) for stream in (watch.breach if is_breach else None, watch.change if is_change else None)
-        )
-        alarms = Alarms(is_breach, is_change, *ages)
+        alarms = Alarms(is_breach, is_change, _age(watch.breach, at) if is_breach else timedelta(0))
         looks[name] = _look(watch, alarms, threshold)
         kept[name] = _after_alarms(watch, is_breach=is_breach, is_change=is_change)
     return replace(fleet, watches=kept), looks

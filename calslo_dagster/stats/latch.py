@@ -13,12 +13,12 @@ from calslo_dagster.stats.bins import DEFAULT_BINS, Binned
 from calslo_dagster.stats.intervals import HALF_NORMAL_MEAN, absolute_sum_interval, clopper_pearson
 from calslo_dagster.stats.snapshot import Snapshot
 
-# A change that goes on is found again after about as many events as it took to be found, so after some times as many
-# without it has ended. A warning lasts a day at least, since traffic repeats itself by the day, and at most a week.
-PATIENCE: Final = 3
+# What goes on is found again after about as many events as it took to be found: after some times as many, it has ended.
 BREACH_PATIENCE: Final = 4
-SHORTEST_WARNING: Final = timedelta(hours=24)
-LONGEST_WARNING: Final = timedelta(days=7)
+# An error that is harmless but there to stay is found again every few days. A week makes one episode of it, and no less
+# would do; a warning pages nobody, and a fix, which is a new calibrator or the end of a breach, ends it at once.
+WARNING_LASTS: Final = timedelta(days=7)
+RECOVERY_LASTS: Final = timedelta(hours=24)
 # Two-sided, so that either end has 95%.
 VERDICT_LEVEL: Final = math.erf(VERDICT_Z / math.sqrt(2))
 
@@ -50,12 +50,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Alarms:
-    """Which detectors fired in a tick, and how long what they found had been going on by their own account."""
+    """Which detectors fired in a tick, and how long the breach had been going on by its detector's own account."""
 
     breach: bool = False
     change: bool = False
     breach_age: timedelta = timedelta(0)
-    change_age: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +75,18 @@ class Latch:
     change_fired: datetime | None = None
     warned_until: datetime | None = None
 
-    def after(self, now: datetime, alarms: Alarms, *, took: float = 0.0) -> "Latch":
-        """Return the latch after a tick with these alarms; took: the events that the breach alarm took."""
+    def after(self, now: datetime, alarms: Alarms, *, took: float = 0.0, lasts: timedelta = WARNING_LASTS) -> "Latch":
+        """Return the latch after a tick with these alarms.
+
+        took: the events that the breach alarm took; lasts: how long a warning goes on without another alarm.
+        """
         latch = self
         if alarms.breach:
             took = max(took, latch.breach_took or 0.0)
             latch = replace(latch, breached_since=latch.breached_since or now, breach_fired=now, breach_took=took)
         if alarms.change:
-            # A change takes a while to be found again, whatever the leading bet makes of its age.
-            again = now - latch.change_fired if latch.change_fired else timedelta(0)
-            age = max(alarms.change_age, again if again <= LONGEST_WARNING else timedelta(0))
-            until = max(now + min(LONGEST_WARNING, max(SHORTEST_WARNING, PATIENCE * age)), latch.warned_until or now)
             since = latch.warned_since if latch.is_warned(now) else None
-            latch = replace(latch, warned_since=since or now, change_fired=now, warned_until=until)
+            latch = replace(latch, warned_since=since or now, change_fired=now, warned_until=now + lasts)
         return latch
 
     def is_warned(self, now: datetime) -> bool:
@@ -96,7 +94,7 @@ class Latch:
         return self.warned_until is not None and now < self.warned_until
 
     def cleared(self, now: datetime, reading: Reading | None, limit: float) -> "Latch":
-        """Return the latch without its breach if what came since the alarm shows that it is over.
+        """Return the latch without its breach if what came since the alarm shows it is over, a day of warning left.
 
         Either the quantity is within the limit with 95%; or it is there by its estimate, and four times as many events
         as any of the alarms took have brought no other. The first alone would keep a slice of little traffic breached
@@ -107,8 +105,9 @@ class Latch:
         is_quiet = reading.events >= BREACH_PATIENCE * (self.breach_took or math.inf)
         if reading.high > limit and not (is_quiet and reading.debiased <= limit):
             return self
-        until = now + SHORTEST_WARNING
-        return replace(self, breached_since=None, breach_fired=None, breach_took=None, recovers_until=until)
+        until = now + RECOVERY_LASTS
+        closed = replace(self, breached_since=None, breach_fired=None, breach_took=None, recovers_until=until)
+        return replace(closed, warned_until=min(until, self.warned_until)) if self.warned_until else closed
 
     def standing(self, now: datetime, reading: Reading | None, limit: float) -> Standing:
         """Return the standing at `now`; pass no reading where labels are missing or late."""

@@ -68,33 +68,30 @@ def test_clearing_what_is_not_breached_changes_nothing() -> None:
     assert latch.cleared(START, GOOD, LIMIT) is latch
 
 
-@pytest.mark.parametrize(
-    ("age", "lasts"), [(timedelta(0), DAY), (8 * HOUR, DAY), (10 * HOUR, 30 * HOUR), (9 * DAY, 7 * DAY)]
-)
-def test_a_warning_lasts_three_times_as_long_as_the_change_took_to_be_seen(age: timedelta, lasts: timedelta) -> None:
-    latch = Latch().after(START, Alarms(change=True, change_age=age))
+def test_a_warning_lasts_a_week_after_its_last_alarm() -> None:
+    latch = Latch().after(START, CHANGE).after(START + HOUR, CHANGE)
 
-    assert latch.standing(START + lasts - HOUR, GOOD, LIMIT) is Standing.WARNING
-    assert latch.standing(START + lasts, GOOD, LIMIT) is Standing.MEETING
+    assert (latch.warned_since, latch.warned_until) == (START, START + HOUR + 7 * DAY)
+    assert latch.standing(START + 7 * DAY, GOOD, LIMIT) is Standing.WARNING
+    assert latch.standing(START + HOUR + 7 * DAY, GOOD, LIMIT) is Standing.MEETING
 
 
-def test_a_quick_alarm_does_not_shorten_a_warning() -> None:
-    latch = Latch().after(START, Alarms(change=True, change_age=2 * DAY)).after(START + HOUR, CHANGE)
-
-    assert latch.warned_until == START + 6 * DAY
-    assert (latch.warned_since, latch.change_fired) == (START, START + HOUR)
-
-
-@pytest.mark.parametrize(("hours", "is_same"), [(23, True), (24, False)])
+@pytest.mark.parametrize(("hours", "is_same"), [(167, True), (168, False)])
 def test_alarms_while_a_warning_lasts_are_one_episode(hours: int, *, is_same: bool) -> None:
     latch = Latch().after(START, CHANGE).after(START + hours * HOUR, CHANGE)
 
     assert (latch.warned_since == START) is is_same
 
 
+def test_a_warning_ends_a_day_after_the_breach_that_it_led_to() -> None:
+    latch = Latch().after(START, Alarms(change=True, breach=True), took=10).cleared(START + HOUR, GOOD, LIMIT)
+
+    assert latch.warned_until == latch.recovers_until == START + HOUR + DAY
+
+
 def test_a_harmless_error_is_one_episode_however_long_it_lasts() -> None:
     latch = Latch()
-    for hour in range(0, 24 * 60, 20):
+    for hour in range(0, 24 * 60, 160):
         latch = latch.after(START + hour * HOUR, CHANGE)
         assert latch.standing(START + hour * HOUR, GOOD, LIMIT) is Standing.WARNING
 
@@ -165,18 +162,3 @@ def test_clusters_widen_a_rate_as_fewer_trials_would() -> None:
     assert fewer is not None
     assert (wide.low, wide.high, wide.value) == pytest.approx((fewer.low, fewer.high, 0.1))
     assert wide.events == 300
-
-
-def test_a_change_that_is_found_again_is_waited_for_three_times_as_long_as_that_took() -> None:
-    """Also when the leading bet says that it is new each time, and after the first warning has ended."""
-    latch = Latch().after(START, CHANGE).after(START + 20 * HOUR, CHANGE)
-    lapsed = Latch().after(START, CHANGE).after(START + 30 * HOUR, CHANGE)
-
-    assert latch.warned_until == START + 80 * HOUR
-    assert (lapsed.warned_since, lapsed.warned_until) == (START + 30 * HOUR, START + 120 * HOUR)
-
-
-def test_an_alarm_of_long_ago_says_nothing_about_a_new_one() -> None:
-    latch = Latch().after(START, CHANGE).after(START + 8 * DAY, CHANGE)
-
-    assert latch.warned_until == START + 9 * DAY
