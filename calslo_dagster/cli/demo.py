@@ -35,8 +35,16 @@ EVENTS_PER_DAY: Final = 92_000
 @click.option("--webhook", help="Send the alerts to this address too, as JSON.")
 @click.option("--pagerduty-key", help="Send the alerts to this PagerDuty integration too.")
 @click.option("--pagerduty-url", help="Another address of PagerDuty's Events API.")
+@click.option(
+    "--compare/--no-compare",
+    default=True,
+    show_default=True,
+    help="Replay the snapshots in evidence mode and show both modes on the same incidents; half a minute.",
+)
 @click.option("--serve", is_flag=True, help="Go on with the Dagster UI, daemon and running schedules.")
-def demo(days: int | None, events_per_day: int | None, home: Path, *, serve: bool, **receivers: str | None) -> None:
+def demo(
+    days: int | None, events_per_day: int | None, home: Path, *, compare: bool, serve: bool, **receivers: str | None
+) -> None:
     """Simulate a serving log with scripted incidents, run the pipeline through Dagster, and compare with the script.
 
     Playing again in the same home goes on from what is there and gives the same tables.
@@ -59,7 +67,7 @@ def demo(days: int | None, events_per_day: int | None, home: Path, *, serve: boo
     clock = settings.demo_spec(datetime.now(UTC)).end + CLOCK_AFTER_END
     project = LazyProject(settings, now=lambda: clock)
     _play(project)
-    tell(project, file)
+    tell(project, file, compare=compare)
     if serve:
         _serve(settings.home, file)
 

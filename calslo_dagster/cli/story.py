@@ -30,14 +30,15 @@ from calslo_dagster.store.availability import AvailabilityRow
 MOST_HEADING: Final = 5
 
 
-def tell(project: LazyProject, settings_file: Path) -> None:
-    """Print the demo's result."""
+def tell(project: LazyProject, settings_file: Path, *, compare: bool = True) -> None:
+    """Print the demo's result; `compare` adds what evidence mode would have found."""
     out, opened, now = console(), project.open(), project.now()
     measured = [row for slo in opened.registry for row in current(opened, slo, now)]
     print_measurements(out, worst_first(measured, opened.registry), f"State on {moment(now)} UTC, worst first", 20)
     out.print()
     _tell_script(out, evaluate_demo(opened, now=now), demo_script(opened.settings, now))
-    _tell_modes(out, compare_modes(opened, now=now), demo_script(opened.settings, now))
+    if compare:
+        _tell_modes(out, compare_modes(opened, now=now), demo_script(opened.settings, now))
     tell_incidents(out, opened, since=opened.settings.demo_spec(now).start)
     out.print(f"{_command(settings_file, 'alerts show ID')} has all of one.\n", style="dim", soft_wrap=True)
     _tell_availability(out, opened)

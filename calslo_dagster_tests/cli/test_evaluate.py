@@ -253,7 +253,7 @@ def test_limits_and_own_slos_come_from_the_settings(tmp_path: Path) -> None:
     path = sample(20_000).write(tmp_path / "log.parquet")
     (tmp_path / "calslo.yaml").write_text("""
 slos:
-  ece_bound: {parameters: {c: 0.01, floor: 0.0001}, slices: "country=*"}
+  ece_bound: {parameters: {c: 0.1, floor: 0.0001}, slices: "country=*"}
   score_range: {fail: 0.5}
   define:
     - {name: busiest, metric: n, operator: "<", fail: 300, aggregation: max, pane: 15m, window: 1h}
