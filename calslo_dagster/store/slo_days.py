@@ -129,6 +129,17 @@ def last_judged(session: Session, slo: str, *, first: date, last: date) -> dict[
     return {row.slice: row.day for row in session.execute(wanted.group_by(table.slice))}
 
 
+def last_days(session: Session, slo: str, *, first: date, last: date) -> dict[str, dict[Verdict, date]]:
+    """Return, for each slice, the last of the days that has a final window of each verdict."""
+    table = slo_days.c
+    days = [sa.func.max(sa.case((table[verdict.value] > 0, table.day))).label(verdict.value) for verdict in Verdict]
+    wanted = sa.select(table.slice, *days).where(table.slo == slo, table.day.between(first, last))
+    return {
+        name: {verdict: day for verdict, day in zip(Verdict, found, strict=True) if day is not None}
+        for name, *found in session.execute(wanted.group_by(table.slice))
+    }
+
+
 def present(session: Session, slo: str, *, first: date, last: date) -> frozenset[str]:
     """Return the slices that were measured on any of the days, whatever the verdicts."""
     table = slo_days.c
