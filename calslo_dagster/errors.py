@@ -8,6 +8,7 @@ CalsloError
 ├── PluginError       a user's SLO module or entry point does not load
 ├── SilenceError      a silence mutes nothing, too much, or does not exist
 ├── UnknownIncident   no incident has this id
+├── TokenError        a token cannot be as asked, or does not exist
 ├── UnfitTextError    words of a person hold a character that no database keeps
 ├── Retryable         a channel did not take a message, and may later
 └── Rejected          a channel refused a message for good
@@ -40,3 +41,7 @@ class UnfitTextError(CalsloError):
 
 class PluginError(CalsloError):
     """A user's SLO does not load."""
+
+
+class TokenError(CalsloError):
+    """A token of the API cannot be as asked, or does not exist."""

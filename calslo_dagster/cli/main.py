@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "silence": "silence",
     "slos": "slos",
     "table": "table",
+    "tokens": "tokens",
 }
 
 

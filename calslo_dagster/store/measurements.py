@@ -230,6 +230,22 @@ def at_ends(session: Session, slo: str, slice_name: str, ends: Iterable[datetime
     return tuple(found)
 
 
+def courses(
+    session: Session, slo: str, slices: Iterable[str], ends: Iterable[datetime]
+) -> dict[str, list[tuple[datetime, float | None, Verdict]]]:
+    """Return the value and verdict of each of these slices in the windows that end at these instants, oldest first.
+
+    At most some thousand of each: one statement names them all.
+    """
+    table = measurements.c
+    named = (table.slo == slo, table.window_end.in_(sorted(set(ends))), table.slice.in_(sorted(set(slices))))
+    wanted = sa.select(table.slice, table.window_end, table.value, table.verdict).where(*named)
+    found: dict[str, list[tuple[datetime, float | None, Verdict]]] = {}
+    for row in session.execute(wanted.order_by(table.window_end)):
+        found.setdefault(row.slice, []).append((row.window_end, row.value, Verdict(row.verdict)))
+    return found
+
+
 def verdicts(session: Session, slo: str, slice_name: str, *, start: datetime, end: datetime) -> dict[datetime, Verdict]:
     """Return the slice's final verdicts by window end, of windows that end in (start, end]."""
     table = measurements.c
