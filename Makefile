@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo dev test torture check benchmark detection coverage docs pictures lock clean
+.PHONY: demo dev test torture check benchmark detection coverage docs pictures prometheus lock clean
 
 # Options of `calslo demo` in DEMO_ARGS, such as: make demo DEMO_ARGS="--webhook http://127.0.0.1:9000/alerts"
 demo: $(READY)
@@ -20,8 +20,12 @@ dev: .calslo/calslo.yaml
 .calslo/calslo.yaml: | $(READY)
 	$(BIN)/calslo demo
 
-test: $(READY)
+test: $(READY) prometheus
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# promtool and Prometheus, which the tests of the exports need.
+prometheus:
+	@.ci/prometheus
 
 # Five times as many kills as `make test` does; some ten minutes.
 torture: $(READY)
@@ -48,9 +52,10 @@ detection: $(READY)
 coverage: $(READY)
 	$(BIN)/python -m benchmarks.coverage --full
 
-# The reference pages, written from the code; a test says when they are out of date.
+# The reference pages and what monitoring is given, written from the code; a test says when they are out of date.
 docs: $(READY)
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_monitoring.py
 
 # From the demo's home; the screenshots need Chromium.
 pictures: .calslo/calslo.yaml

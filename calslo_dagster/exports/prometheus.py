@@ -77,7 +77,8 @@ def _encoded(collector: "_Found | _Down", accept: str) -> tuple[bytes, str]:
     # The library's own choice fails on a version that is no number, and repeats what the header says in its answer.
     kinds = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
     if OPENMETRICS.partition(";")[0] in kinds:
-        return openmetrics.generate_latest(registry), OPENMETRICS
+        body: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]  # it has no types yet
+        return body, OPENMETRICS
     return generate_latest(registry), PLAIN
 
 

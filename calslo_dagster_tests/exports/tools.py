@@ -15,6 +15,7 @@ import httpx2
 import pytest
 
 ROOT: Final = Path(__file__).parents[2]
+PATIENCE_SECONDS: Final = 60.0
 _FETCHED: Final = ROOT / ".tools" / "prometheus" / "usr" / "bin"
 
 
@@ -85,9 +86,9 @@ def prometheus(folder: Path, target: str, rules: Path) -> Iterator[str]:
             process.wait(20)
 
 
-def answered(api: str, path: str, wanted: Any, *, seconds: float = 60.0, **parameters: str) -> Any:
+def answered(api: str, path: str, wanted: Any, **parameters: str) -> Any:
     """Return the `data` that the server gives once `wanted(data)` holds; the test fails if it never does."""
-    ends, data = time.monotonic() + seconds, None
+    ends, data = time.monotonic() + PATIENCE_SECONDS, None
     while time.monotonic() < ends:
         try:
             data = httpx2.get(f"{api}/{path}", params=parameters).json().get("data")
