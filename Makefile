@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo dev test torture check benchmark detection coverage docs pictures prometheus lock clean
+.PHONY: demo dev test torture check benchmark detection coverage docs pictures lock clean
 
 # Options of `calslo demo` in DEMO_ARGS, such as: make demo DEMO_ARGS="--webhook http://127.0.0.1:9000/alerts"
 demo: $(READY)
@@ -20,12 +20,9 @@ dev: .calslo/calslo.yaml
 .calslo/calslo.yaml: | $(READY)
 	$(BIN)/calslo demo
 
-test: $(READY) prometheus
-	$(BIN)/python -m pytest -n 2 --dist worksteal
-
-# promtool and Prometheus, which the tests of the exports need.
-prometheus:
+test: $(READY)
 	@.ci/prometheus
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Five times as many kills as `make test` does; some ten minutes.
 torture: $(READY)

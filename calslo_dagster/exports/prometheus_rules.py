@@ -17,7 +17,7 @@ from calslo_dagster.slo.budget import TIERS, PlannedTier, Tier, plan_tiers
 from calslo_dagster.slo.model import SLO, Severity
 from calslo_dagster.slo.windows import DAY
 
-NOTE: Final = "# Written by `make docs` from the code; for your own SLOs: calslo export --format prometheus-rules\n"
+NOTE: Final = "# Written by `make docs` from the code; for your own SLOs: calslo metrics --format rules\n"
 _MINUTE: Final = timedelta(minutes=1)
 _ALL: Final = 'outcome=~"good|bad|unknown"'
 
@@ -165,50 +165,51 @@ _SLICES: Final = (
 )
 
 
+_OURSELVES: Final = (
+    Rule(
+        alert="CalsloNeverEvaluated",
+        expr="calslo_evaluation_interval_seconds unless on (slo) calslo_last_evaluation_timestamp_seconds",
+        summary="{{ $labels.slo }} has never been evaluated.",
+        next_step="Start the schedules in Dagster, or run: calslo backfill",
+        severity="warning",
+        held=60 * _MINUTE,
+    ),
+    Rule(
+        alert="CalsloExporterDown",
+        expr="absent(calslo_store_up == 1)",
+        summary="Nothing is heard of calslo, or it cannot read its store.",
+        next_step="Check that calslo serve runs and is scraped, then that the store answers: calslo db upgrade",
+        severity="critical",
+        held=5 * _MINUTE,
+    ),
+    Rule(
+        alert="CalsloNotificationsLost",
+        expr='sum by (channel) (increase(calslo_notifications_total{outcome="dead"}[1h])) > 0',
+        summary="Messages for {{ $labels.channel }} were given up.",
+        next_step="Send a test with: calslo alerts test",
+        severity="critical",
+    ),
+    Rule(
+        alert="CalsloSeriesDropped",
+        expr="increase(calslo_series_dropped_total[1h]) > 0",
+        summary="There are more slices than series allowed; the best ones are left out.",
+        next_step="Raise prometheus.most_series in calslo.yaml, or measure fewer slices.",
+        severity="info",
+    ),
+)
+
+
 def _watch(lateness: timedelta) -> Group:
     """Return the rules about ourselves: silence must not pass for health."""
     late = _number(Fraction(lateness // _MINUTE * 60))
-    stale = f"time() - calslo_last_evaluation_timestamp_seconds > 1.5 * calslo_evaluation_interval_seconds + {late}"
-    rules = (
-        Rule(
-            alert="CalsloStale",
-            expr=stale,
-            summary="{{ $labels.slo }} has not been evaluated for {{ $value | humanizeDuration }}.",
-            next_step="Check that the Dagster daemon runs and that minute_job and weekly_job succeed.",
-            severity="critical",
-        ),
-        Rule(
-            alert="CalsloNeverEvaluated",
-            expr="calslo_evaluation_interval_seconds unless on (slo) calslo_last_evaluation_timestamp_seconds",
-            summary="{{ $labels.slo }} has never been evaluated.",
-            next_step="Start the schedules in Dagster, or run: calslo backfill",
-            severity="warning",
-            held=60 * _MINUTE,
-        ),
-        Rule(
-            alert="CalsloExporterDown",
-            expr="absent(calslo_store_up == 1)",
-            summary="Nothing is heard of calslo, or it cannot read its store.",
-            next_step="Check that calslo serve runs and is scraped, then that the store answers: calslo db upgrade",
-            severity="critical",
-            held=5 * _MINUTE,
-        ),
-        Rule(
-            alert="CalsloNotificationsLost",
-            expr='sum by (channel) (increase(calslo_notifications_total{outcome="dead"}[1h])) > 0',
-            summary="Messages for {{ $labels.channel }} were given up.",
-            next_step="Send a test with: calslo alerts test",
-            severity="critical",
-        ),
-        Rule(
-            alert="CalsloSeriesDropped",
-            expr="increase(calslo_series_dropped_total[1h]) > 0",
-            summary="There are more slices than series allowed; the best ones are left out.",
-            next_step="Raise prometheus.most_series in calslo.yaml, or measure fewer slices.",
-            severity="info",
-        ),
+    stale = Rule(
+        alert="CalsloStale",
+        expr=f"time() - calslo_last_evaluation_timestamp_seconds > 1.5 * calslo_evaluation_interval_seconds + {late}",
+        summary="{{ $labels.slo }} has not been evaluated for {{ $value | humanizeDuration }}.",
+        next_step="Check that the Dagster daemon runs and that minute_job and weekly_job succeed.",
+        severity="critical",
     )
-    return Group("calslo-watch", rules)
+    return Group("calslo-watch", (stale, *_OURSELVES))
 
 
 def _group(group: Group) -> dict[str, Any]:
