@@ -9,9 +9,8 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from calslo_dagster.alerting.model import Alert, Incident, Kind
-from calslo_dagster.pipeline.context import step_of
 from calslo_dagster.pipeline.project import Project
-from calslo_dagster.pipeline.roll_up_health import newest_rows, patience_with
+from calslo_dagster.pipeline.roll_up_health import newest_rows, patience_with, remembered
 from calslo_dagster.reporting.board import ActiveAlert, Board, BoardFilter, Card, Spend, board_of, card_of
 from calslo_dagster.reporting.states import Facts
 from calslo_dagster.slo.exclusions import Exclusion
@@ -139,7 +138,7 @@ class _Look:
             return
         # When all stands still, the slices of the last evaluation stay on the board.
         rows = newest_rows(self.session, self.project, self.slo, min(self.now, last))
-        past, spends = self._past(last), self._spends()
+        past, spends = self._past(rows, last), self._spends()
         for row in rows:
             if wanted.takes(row.slo, row.slice, row.model):
                 yield card_of(self._facts(row, past), now=self.now, spend=spends.get(row.slice))
@@ -162,13 +161,14 @@ class _Look:
             incident_id=alert.incident_id if alert else None,
         )
 
-    def _past(self, last: datetime) -> "_Past":
-        """Return the verdicts of late, window by window, and those of the days before."""
-        reach = patience_with(self.project, self.slo).window + 2 * step_of(self.project, self.slo)
-        start = min(self.now, last) - reach
-        first = day_of(start - LOOKED_BACK)
-        ends = measurements.last_ends(self.session, self.slo.name, start=start, end=last)
-        return _Past(start, ends, slo_days.last_days(self.session, self.slo.name, first=first, last=day_of(last)))
+    def _past(self, rows: Sequence[Measurement], last: datetime) -> "_Past":
+        """Return the last days of each verdict, and of slices that changed lately the last windows."""
+        start = min(self.now, last) - remembered(self.project, self.slo)
+        days = slo_days.last_days(self.session, self.slo.name, first=day_of(start - LOOKED_BACK), last=day_of(last))
+        # Most slices have been as they are for long, which the counts per day tell without going through windows.
+        moved = [row.slice for row in rows if _has_moved(row, days.get(row.slice, {}), day_of(start))]
+        ends = measurements.last_ends(self.session, self.slo.name, moved, start=start, end=last)
+        return _Past(start, ends, days)
 
     def _spends(self) -> dict[str, Spend]:
         days = _period_days(self.project)
@@ -186,6 +186,10 @@ class _Look:
             )
             for row in found
         }
+
+
+def _has_moved(row: Measurement, days: Mapping[Verdict, date], since: date) -> bool:
+    return any(day >= since for verdict, day in days.items() if verdict is not row.verdict)
 
 
 def _period_days(project: Project) -> int:

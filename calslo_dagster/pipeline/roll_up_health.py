@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -58,8 +58,12 @@ def patience_with(project: Project, slo: SLO) -> Patience:
 
 def newest_rows(session: Session, project: Project, slo: SLO, now: datetime) -> list[Measurement]:
     """Return the measurement of each slice that speaks of `now`, however old, of those still remembered then."""
-    remembered = patience_with(project, slo).window + REMEMBERED_STEPS * step_of(project, slo)
-    return _newest(measurements.latest_rows(session, slo.name, since=now - remembered))
+    return _newest(measurements.latest_rows(session, slo.name, since=now - remembered(project, slo)))
+
+
+def remembered(project: Project, slo: SLO) -> timedelta:
+    """Return for how long a slice that is no longer measured is remembered."""
+    return patience_with(project, slo).window + REMEMBERED_STEPS * step_of(project, slo)
 
 
 def _newest(rows: Iterable[Measurement]) -> list[Measurement]:

@@ -88,6 +88,11 @@ class Card:
     needed: int | None = None
 
     @property
+    def is_current(self) -> bool:
+        """Whether the numbers speak of now; of a stale card they are the last ones known."""
+        return self.state not in (State.STALE, State.NEVER)
+
+    @property
     def shown_value(self) -> str:
         """The value with its unit, a dash for none."""
         return NOTHING if self.value is None else figure(self.value, self.unit)

@@ -12,6 +12,7 @@ from calslo_dagster.errors import SettingsError
 from calslo_dagster.settings.alerting import AlertingSection
 from calslo_dagster.settings.channels import ChannelSection, secrets_of
 from calslo_dagster.settings.document import Document, Loc, Mistake
+from calslo_dagster.settings.monitoring import PrometheusSection
 from calslo_dagster.settings.parts import (
     AvailabilitySection,
     ClampSection,
@@ -141,6 +142,8 @@ class Settings(Section):
     """Who is told, when, how often, and what keeps quiet."""
     web: WebSection = Field(default_factory=WebSection)
     """The pages and the REST API."""
+    prometheus: PrometheusSection = Field(default_factory=PrometheusSection)
+    """What Prometheus is told."""
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
 

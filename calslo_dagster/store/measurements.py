@@ -205,13 +205,17 @@ def breached_slices(session: Session, slo: str, *, start: datetime, end: datetim
     return frozenset(session.scalars(sa.select(table.slice).where(*breached).distinct()))
 
 
-def last_ends(session: Session, slo: str, *, start: datetime, end: datetime) -> dict[str, dict[Verdict, datetime]]:
-    """Return, for each slice, the end of its last final window in (start, end] of each verdict."""
-    table = measurements.c
+def last_ends(
+    session: Session, slo: str, names: Iterable[str], *, start: datetime, end: datetime
+) -> dict[str, dict[Verdict, datetime]]:
+    """Return, for each of these slices, the end of its last final window in (start, end] of each verdict."""
+    table, known = measurements.c, list(names)
     wanted = sa.select(table.slice, table.verdict, sa.func.max(table.window_end).label("end")).where(
-        table.slo == slo, table.is_final, *_ending(start, end)
+        table.slo == slo, table.is_final, *_ending(start, end), table.slice.in_(known)
     )
     found: dict[str, dict[Verdict, datetime]] = {}
+    if not known:
+        return found
     for row in session.execute(wanted.group_by(table.slice, table.verdict)):
         found.setdefault(row.slice, {})[Verdict(row.verdict)] = row.end
     return found

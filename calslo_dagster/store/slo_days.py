@@ -10,6 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from calslo_dagster.slo.availability import Tally
 from calslo_dagster.slo.model import EVERYTHING, JUDGED, Verdict
 from calslo_dagster.slo.windows import day_of, day_span
 from calslo_dagster.store import rows as stored
@@ -116,6 +117,18 @@ def added(session: Session, slo: str, *, first: date, last: date) -> dict[str, d
     return {
         name: {verdict: int(windows) for verdict, windows in zip(Verdict, counted, strict=True)}
         for name, *counted in session.execute(wanted.group_by(table.slice))
+    }
+
+
+def tallies(session: Session, slos: Iterable[str], *, first: date, last: date) -> dict[tuple[str, date], Tally]:
+    """Return the final windows of each SLO on each of the days, all slices together."""
+    table = slo_days.c
+    sums = [sa.func.sum(table[verdict.value]).label(verdict.value) for verdict in Verdict]
+    wanted = sa.select(table.slo, table.day, *sums).where(table.slo.in_(list(slos)), table.day.between(first, last))
+    found = session.execute(wanted.group_by(table.slo, table.day)).mappings()
+    return {
+        (row["slo"], row["day"]): Tally.counted({verdict: int(row[verdict.value]) for verdict in Verdict})
+        for row in found
     }
 
 
