@@ -8,6 +8,7 @@ CalsloError
 ├── PluginError       a user's SLO module or entry point does not load
 ├── SilenceError      a silence mutes nothing, too much, or does not exist
 ├── UnknownIncident   no incident has this id
+├── ExclusionError    an exclusion cannot be as asked, or does not exist
 ├── TokenError        a token cannot be as asked, or does not exist
 ├── UnfitTextError    words of a person hold a character that no database keeps
 ├── Retryable         a channel did not take a message, and may later
@@ -41,6 +42,10 @@ class UnfitTextError(CalsloError):
 
 class PluginError(CalsloError):
     """A user's SLO does not load."""
+
+
+class ExclusionError(CalsloError):
+    """An exclusion cannot be as asked, or does not exist."""
 
 
 class TokenError(CalsloError):

@@ -234,6 +234,27 @@ def at_ends(session: Session, slo: str, slice_name: str, ends: Iterable[datetime
     return tuple(found)
 
 
+def page(
+    session: Session,
+    slo: str,
+    *,
+    start: datetime,
+    end: datetime,
+    slice_name: str | None = None,
+    after: tuple[datetime, str] | None = None,
+    limit: int = 100,
+) -> tuple[Measurement, ...]:
+    """Return so many of the SLO's measurements with window ends in (start, end], by window end and slice.
+
+    after: window end and slice of the row that they come after.
+    """
+    table, wanted = measurements.c, _select(start, end, slo, slice_name)
+    if after is not None:
+        later = sa.and_(table.window_end == after[0], table.slice > after[1])
+        wanted = wanted.where(table.window_end >= after[0], sa.or_(table.window_end > after[0], later))
+    return _loaded(session, wanted.limit(limit))
+
+
 def courses(
     session: Session, slo: str, slices: Iterable[str], ends: Iterable[datetime]
 ) -> dict[str, list[tuple[datetime, float | None, Verdict]]]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Final
 from urllib.parse import urlencode
 
-from fastapi import Depends, HTTPException, Request, Response
+from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPBearer
 
 from calslo_dagster.pipeline.manage_tokens import token_by_id, token_of
@@ -43,7 +43,7 @@ class Person:
 def needs(scope: Scope) -> Callable[..., ApiToken]:
     """Return the dependency that lets only tokens with this scope pass, and yields the token."""
 
-    def checked(request: Request, response: Response, _shown: Annotated[object, Depends(bearer)]) -> ApiToken:
+    def checked(request: Request, _shown: Annotated[object, Depends(bearer)]) -> ApiToken:
         front = front_of(request)
         given = _BEARER.fullmatch(request.headers.get("authorization", ""))
         token = token_of(front.project(), given[1], now=front.now()) if given else None
@@ -57,7 +57,7 @@ def needs(scope: Scope) -> Callable[..., ApiToken]:
         left = front.meter.take("token", token.id)
         if left.is_spent:
             raise too_many(left)
-        response.headers.update(left.headers)
+        request.state.allowance = left
         return token
 
     return checked

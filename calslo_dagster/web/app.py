@@ -14,12 +14,15 @@ from calslo_dagster import __version__
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.web import events, health
 from calslo_dagster.web.answers import answers_app
+from calslo_dagster.web.api import alerts as api_alerts
+from calslo_dagster.web.api import history as api_history
+from calslo_dagster.web.api import slos as api_slos
 from calslo_dagster.web.assets import static
 from calslo_dagster.web.events import News
 from calslo_dagster.web.front import Front
 from calslo_dagster.web.limits import Meter, Metered
-from calslo_dagster.web.pages import alerts, embed, overview, people, slo
-from calslo_dagster.web.problems import handle_problems
+from calslo_dagster.web.pages import alerts, api_docs, embed, overview, people, slo
+from calslo_dagster.web.problems import describe_problems, handle_problems
 from calslo_dagster.web.security import Shield
 from calslo_dagster.web.signing import signer_of
 
@@ -54,7 +57,8 @@ def _inner(front: Front) -> FastAPI:
         lifespan=lifespan,
     )
     handle_problems(made)
-    for part in (health, overview, slo, alerts, people, embed, events):
+    describe_problems(made)
+    for part in (health, overview, slo, alerts, people, embed, api_docs, events, api_slos, api_history, api_alerts):
         made.include_router(part.router)
     made.router.routes.append(Route("/static/{name}", static))
     answers = answers_app(front.project, front.now)

@@ -9,6 +9,7 @@ from typing import Final, Generic, TypeVar
 
 from starlette.requests import HTTPConnection
 
+from calslo_dagster.exports.counters import Counters
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.read_board import EVERY_CARD, board_stamp, read_board
 from calslo_dagster.pipeline.read_sparks import Spark, read_sparks
@@ -53,6 +54,7 @@ class Front:
     boards: Recent[Board] = field(default_factory=Recent)
     sparks: Recent[Mapping[tuple[str, str], Spark]] = field(default_factory=Recent)
     drawing: Drawing = field(default_factory=Drawing)
+    counters: Counters = field(default_factory=Counters)
 
     def stamp(self) -> str:
         """Return what changes whenever something is stored."""

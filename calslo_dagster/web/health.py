@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import PlainTextResponse, Response
 
 from calslo_dagster.errors import CalsloError
+from calslo_dagster.pipeline.expose_metrics import expose_metrics
 from calslo_dagster.pipeline.roll_up_health import patience_with
 from calslo_dagster.slo.model import Cadence
 from calslo_dagster.store import evaluations, heartbeats
@@ -46,6 +47,15 @@ async def live() -> Response:
 def ready(request: Request) -> Response:
     """Say whether we can serve; with ?verbose, what was looked at."""
     return _told(request, list(_basic(front_of(request))))
+
+
+@router.get("/metrics")
+def metrics(request: Request) -> Response:
+    """Tell Prometheus how every SLO stands; a store that cannot be read is an answer, too."""
+    front = front_of(request)
+    accept = request.headers.get("accept", "")
+    body, kind = expose_metrics(front.project(), accept, now=front.now(), counters=front.counters)
+    return Response(body, media_type=kind, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/healthz/deep")

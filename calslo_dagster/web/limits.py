@@ -86,8 +86,9 @@ class Metered:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                # A token's own allowance, if the answer tells one, is what its owner has to look at.
-                for name, value in found.headers.items():
+                # A token's own allowance is what its owner has to look at.
+                own: Allowance = scope.get("state", {}).get("allowance", found)
+                for name, value in own.headers.items():
                     headers.setdefault(name, value)
             await send(message)
 

@@ -11,13 +11,14 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import JSONResponse, Response
 
 from calslo_dagster.alerting.silences import SilenceError
-from calslo_dagster.errors import CalsloError, StoreError, TokenError, UnfitTextError
+from calslo_dagster.errors import CalsloError, ExclusionError, StoreError, TokenError, UnfitTextError
 from calslo_dagster.pipeline.respond_to_alerts import UnknownIncident
 from calslo_dagster.web.templating import page
 
 MEDIA_TYPE: Final = "application/problem+json"
 _STATUS: Final[Mapping[type[CalsloError], int]] = {
     UnknownIncident: 404,
+    ExclusionError: 404,
     SilenceError: 422,
     UnfitTextError: 422,
     TokenError: 422,
@@ -62,6 +63,19 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(CalsloError, _failed)
     app.add_exception_handler(Exception, _broken)
+
+
+def describe_problems(app: FastAPI) -> None:
+    """Have the OpenAPI document say what a problem looks like; every declared error refers to it."""
+    told = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        found = told()
+        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        found["components"]["schemas"] |= {**schema.pop("$defs", {}), "Problem": schema}
+        return found
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to change it
 
 
 def problem(

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -77,6 +77,7 @@ def _environment() -> Environment:
         "age": age,
         "percent": percent,
         "shortened": shortened,
+        "marked": marked,
     }
     made.filters.update(filters)
     made.globals.update(
@@ -109,6 +110,13 @@ def percent(share: float) -> str:
 def shortened(text: str, most: int) -> str:
     """Return the text cut at a word."""
     return text if len(text) <= most else f"{text[:most].rpartition(' ')[0]} …"
+
+
+def marked(text: str) -> Markup:
+    """Return the text with what stands between backticks as code."""
+    code = Markup("<code>{}</code>")
+    parts = (code.format(part) if n % 2 else escape(part) for n, part in enumerate(text.split("`")))
+    return Markup("").join(parts)
 
 
 def figure(value: Bound | None, unit: str) -> str:
