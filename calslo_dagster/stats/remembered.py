@@ -17,7 +17,7 @@ def remembered(step: Callable[Concatenate[Snapshot, _P], _T]) -> Callable[Concat
     """
 
     @wraps(step)
-    def once(snapshot: Snapshot, *args: _P.args, **options: _P.kwargs) -> _T:
+    def once(snapshot: Snapshot, /, *args: _P.args, **options: _P.kwargs) -> _T:
         key = step, args, tuple(options.items())
         if key not in snapshot.derived:
             snapshot.derived[key] = step(snapshot, *args, **options)
