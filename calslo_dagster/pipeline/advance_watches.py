@@ -111,7 +111,9 @@ def advance_watches(
     alarmed_only: of slices with an alarm that counts, which is all that breaches take.
     """
     context = stretch.context
-    fleet = _of_definition(course.fleet, context.provenance.definition_hash)
+    # With another maturity or step a pane would be bet on twice, or never.
+    terms = f"{context.provenance.definition_hash} {context.maturity} {context.step}"
+    fleet = _of_definition(course.fleet, terms)
     if stretch.begins_day or course.end is None:
         fleet = _begun(stretch, fleet)
     if not isinstance(context.slo.trial, (Calibration, Rate)):

@@ -29,6 +29,8 @@ from calslo_dagster.stats.tilts import Kind
 # so many events in a row at least, for of two versions that share a slice, one is missing in many a pane of few events.
 LEAST_SHARE: Final = 0.1
 LEAST_EVENTS: Final = 50
+# The epoch of a slice that many calibrators share: none of them serves half of it.
+MIXED: Final = "*"
 # Of a pane with fewer labels than this share of the usual, those that are there may be all of one kind.
 LEAST_LABELS: Final = 0.5
 # A slice that has been silent for longer begins anew.
@@ -298,10 +300,13 @@ def _of_counts(rules: Rules, watch: Watch, shown: Shown, minutes: float) -> Watc
 def _epoch(watch: Watch, versions: Mapping[str, int]) -> tuple[str, int]:
     """Return the version that the evidence is about, and how many events in a row it has served next to nothing of."""
     total, current = sum(versions.values()), watch.epoch
-    if total and versions.get(current, 0) >= LEAST_SHARE * total:
+    leading = min(versions, key=lambda version: (-versions[version], version), default=current)
+    most = versions.get(leading, 0)
+    stays = most < (1 - LEAST_SHARE) * total if current == MIXED else versions.get(current, 0) >= LEAST_SHARE * total
+    if total and stays:
         return current, 0
     strangers = watch.strangers + total
     # What has served nothing yet has nothing to give up.
     if not total or (strangers < LEAST_EVENTS and watch.breach is not None):
         return current, strangers
-    return min(versions, key=lambda version: (-versions[version], version)), 0
+    return (leading if 2 * most >= total else MIXED), 0

@@ -210,10 +210,10 @@ def test_evidence_of_another_release_begins_anew(
     measure(project, "clamp_activation", DAYS)
     expected = rows(project, "clamp_activation", "*")
     with project.store.write() as session:
-        checkpoints = session.execute(sa.update(schema.detector_states).values(state=b"of another release"))
+        assert session.scalar(sa.select(sa.func.count()).select_from(schema.detector_states))
+        session.execute(sa.update(schema.detector_states).values(state=b"of another release"))
     measure(project, "clamp_activation", DAYS[-2:], recompute=True)
 
-    assert checkpoints.rowcount > 0
     assert "begins anew" in caplog.text
     assert rows(project, "clamp_activation", "*") == expected
 

@@ -257,3 +257,12 @@ def test_warnings_are_about_the_limit_of_the_slice(warn: float | None, is_alarme
 
     assert any(look.alarms.change for look in looks) == is_alarmed
     assert not any(look.alarms.breach for look in looks)
+
+
+def test_a_slice_that_many_calibrators_share_is_one_epoch_until_one_of_them_serves_nearly_all() -> None:
+    rng = np.random.default_rng(5)
+    shared_out = [mixed(**{f"v{k}": int(n) for k, n in enumerate(rng.poisson(4, 24))}) for _ in range(50)]
+
+    assert set(epochs(*shared_out)) == {"*"}
+    assert epochs(*shared_out[:2], mixed(v3=60), mixed(v3=60))[-1] == "v3"
+    assert epochs(mixed(v3=60), *shared_out[:2]) == ["v3", "*", "*"]
