@@ -21,6 +21,7 @@ dev: .calslo/calslo.yaml
 	$(BIN)/calslo demo
 
 test: $(READY)
+	@.ci/prometheus
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Five times as many kills as `make test` does; some ten minutes.
@@ -48,9 +49,10 @@ detection: $(READY)
 coverage: $(READY)
 	$(BIN)/python -m benchmarks.coverage --full
 
-# The reference pages, written from the code; a test says when they are out of date.
+# The reference pages and what monitoring is given, written from the code; a test says when they are out of date.
 docs: $(READY)
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_monitoring.py
 
 # From the demo's home; the screenshots need Chromium.
 pictures: .calslo/calslo.yaml

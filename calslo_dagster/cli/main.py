@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "dispatch": "dispatch",
     "evaluate": "evaluate",
     "explain": "explain",
+    "metrics": "metrics",
     "route": "route",
     "runbook": "runbook",
     "serve": "serve",

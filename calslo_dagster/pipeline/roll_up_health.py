@@ -5,16 +5,18 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from sqlalchemy.orm import Session
+
 from calslo_dagster.pipeline.context import step_of
 from calslo_dagster.pipeline.project import Project
+from calslo_dagster.slo.freshness import Patience
 from calslo_dagster.slo.health import Finding, HealthReport, roll_up
 from calslo_dagster.slo.model import SLO, Measurement, Verdict
 from calslo_dagster.slo.windows import open_end
 from calslo_dagster.store import health, measurements
 
-# A verdict says nothing about now once so many windows have passed without a newer one.
-STALE_AFTER_STEPS: Final = 4
-LEAST_STALE: Final = timedelta(hours=8)
+# For so many more windows a slice that is no longer measured is remembered.
+REMEMBERED_STEPS: Final = 2
 
 
 def roll_up_health(project: Project, *, now: datetime) -> HealthReport:
@@ -43,11 +45,25 @@ def current(project: Project, slo: SLO, now: datetime) -> list[Measurement]:
     An open window has seen part of its events, so it may raise an alarm but not call it off. A measurement that is too
     old to speak of now is unknown.
     """
-    step = step_of(project, slo)
-    stale = now - max(STALE_AFTER_STEPS * step, LEAST_STALE)
+    stale = now - patience_with(project, slo).window
     with project.store.read() as session:
-        rows = measurements.latest_rows(session, slo.name, since=stale - 2 * step)
-    return [_aged(row, stale) for row in _newest(rows)]
+        rows = newest_rows(session, project, slo, now)
+    return [_aged(row, stale) for row in rows]
+
+
+def patience_with(project: Project, slo: SLO) -> Patience:
+    """Return how long what was measured of the SLO speaks of now."""
+    return Patience.of(step_of(project, slo), project.settings.lateness)
+
+
+def newest_rows(session: Session, project: Project, slo: SLO, now: datetime) -> list[Measurement]:
+    """Return the measurement of each slice that speaks of `now`, however old, of those still remembered then."""
+    return _newest(measurements.latest_rows(session, slo.name, since=now - remembered(project, slo)))
+
+
+def remembered(project: Project, slo: SLO) -> timedelta:
+    """Return for how long a slice that is no longer measured is remembered."""
+    return patience_with(project, slo).window + REMEMBERED_STEPS * step_of(project, slo)
 
 
 def _newest(rows: Iterable[Measurement]) -> list[Measurement]:

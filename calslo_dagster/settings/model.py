@@ -12,6 +12,7 @@ from calslo_dagster.errors import SettingsError
 from calslo_dagster.settings.alerting import AlertingSection
 from calslo_dagster.settings.channels import ChannelSection, secrets_of
 from calslo_dagster.settings.document import Document, Loc, Mistake
+from calslo_dagster.settings.monitoring import PrometheusSection
 from calslo_dagster.settings.parts import (
     AvailabilitySection,
     ClampSection,
@@ -138,6 +139,8 @@ class Settings(Section):
     """Where alerts go: `log` is always there, every other key names a channel."""
     alerting: AlertingSection = Field(default_factory=AlertingSection)
     """Who is told, when, how often, and what keeps quiet."""
+    prometheus: PrometheusSection = Field(default_factory=PrometheusSection)
+    """What Prometheus is told."""
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
 

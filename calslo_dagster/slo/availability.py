@@ -57,6 +57,14 @@ class Tally:
         states = [_STATE[verdict] for verdict in verdicts]
         return cls(*(states.count(state) for state in State))
 
+    @classmethod
+    def counted(cls, windows: Mapping[Verdict, int]) -> Self:
+        """Return the tally of so many windows of each verdict."""
+        found = dict.fromkeys(State, 0)
+        for verdict, count in windows.items():
+            found[_STATE[verdict]] += count
+        return cls(*found.values())
+
     def __add__(self, other: Self) -> Self:
         """Return the tally of both together."""
         return type(self)(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))

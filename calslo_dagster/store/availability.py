@@ -1,7 +1,7 @@
 """Availability: how well a target was kept over a period, what is left of its budget, and the mean times."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from calslo_dagster.slo.availability import Promise, Tally
 from calslo_dagster.slo.budget import Budget
+from calslo_dagster.slo.model import EVERYTHING
 from calslo_dagster.slo.reliability import MeanTime, Reliability
 from calslo_dagster.store import rows as stored
 from calslo_dagster.store.schema import availability
@@ -29,6 +30,20 @@ class AvailabilityRow:
     tally: Tally
     budget: Budget
     reliability: Reliability
+    burn: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetRow:
+    """The error budget of one slice over a period, in windows; `burn` describes the burn rates that fire, as JSON."""
+
+    slice: str
+    as_of: datetime
+    coverage: float | None
+    observed: float | None
+    budget_allowed: int
+    budget_used: int
+    budget_left: int
     burn: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -53,6 +68,22 @@ def latest(session: Session, *, slo: str | None = None, period_days: int | None 
     """Return the newest row of each SLO, slice and period, in that order."""
     names = [slo] if slo else _slos(session)
     return tuple(row for name in names for row in _loaded(session, _newest(name), None, period_days))
+
+
+def budgets(session: Session, slo: str, period_days: int) -> tuple[BudgetRow, ...]:
+    """Return what is left of the budget of each slice, by slice: the newest row, without its mean times."""
+    table = availability.c
+    columns = [table[field.name] for field in fields(BudgetRow)]
+    wanted = _newest(slo).where(table.period_days == period_days).with_only_columns(*columns)
+    return stored.load(session, wanted.order_by(table.slice), BudgetRow, burn=tuple)
+
+
+def last_as_of(session: Session, slo: str, period_days: int) -> datetime | None:
+    """Return the instant of the newest row of everything, which every slice shares; None without any."""
+    table = availability.c
+    wanted = (table.slo == slo, table.slice == EVERYTHING, table.period_days == period_days)
+    newest: datetime | None = session.scalar(sa.select(sa.func.max(table.as_of)).where(*wanted))
+    return newest
 
 
 def tightest(session: Session, most: int) -> tuple[tuple[AvailabilityRow, ...], int]:

@@ -151,6 +151,19 @@ def ids(session: Session) -> frozenset[str]:
     return frozenset(session.scalars(sa.select(breaches.c.id)))
 
 
+def opened_since(session: Session, since: datetime) -> tuple[tuple[str, str], ...]:
+    """Return the id and SLO of the breaches that opened at `since` or later."""
+    wanted = sa.select(breaches.c.id, breaches.c.slo).where(breaches.c.opened_at >= since).order_by(breaches.c.id)
+    return tuple((row.id, row.slo) for row in session.execute(wanted))
+
+
+def stamp(session: Session) -> str:
+    """Return what differs when a breach has opened, gone on, closed or been withdrawn."""
+    table, last = breaches.c, sa.func.max
+    wanted = (sa.func.count(), sa.func.count(table.closed_at), last(table.last_bad_at), last(table.closed_at))
+    return str(tuple(session.execute(sa.select(*wanted).select_from(breaches)).one()))
+
+
 def by_id(session: Session, breach_id: str) -> Breach | None:
     """Return the breach with this id, None if it never was or was withdrawn."""
     found = _loaded(session, sa.select(breaches).where(breaches.c.id == breach_id))

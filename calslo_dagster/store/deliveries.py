@@ -222,6 +222,13 @@ def by_id(session: Session, delivery_id: int) -> Delivery | None:
     return next(iter(loaded(session, sa.select(*COLUMNS).where(deliveries.c.id == delivery_id))), None)
 
 
+def ended_since(session: Session, since: datetime) -> tuple[tuple[int, str, str], ...]:
+    """Return the id, channel and status of the messages that were sent or given up at `since` or later."""
+    table, ended = deliveries.c, [str(DeliveryStatus.SENT), str(DeliveryStatus.DEAD)]
+    wanted = sa.select(table.id, table.channel, table.status).where(table.status.in_(ended), table.ended_at >= since)
+    return tuple((row.id, row.channel, row.status) for row in session.execute(wanted.order_by(table.id)))
+
+
 def dead_since(session: Session, since: datetime) -> tuple[Delivery, ...]:
     """Return the messages that were given up at `since` or later, first given up first."""
     dead = sa.and_(deliveries.c.status == str(DeliveryStatus.DEAD), deliveries.c.ended_at >= since)

@@ -51,6 +51,13 @@ def last_closed(session: Session, slo: str) -> datetime | None:
     return session.scalar(closed.order_by(table.window_end.desc()).limit(1))
 
 
+def last_look(session: Session, slo: str) -> datetime | None:
+    """Return when the SLO was last looked at, whether or not anything had changed; None if it never was."""
+    table = evaluations.c
+    seen = sa.select(table.evaluated_at).where(table.slo == slo)
+    return session.scalar(seen.order_by(table.window_end.desc()).limit(1))
+
+
 def last_end(session: Session, slo: str, *, until: datetime) -> datetime | None:
     """Return the end of the last window by `until` that was evaluated, whether or not it had any row."""
     table = evaluations.c

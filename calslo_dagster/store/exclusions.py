@@ -50,6 +50,11 @@ def every(session: Session) -> tuple[Exclusion, ...]:
     return tuple(_stored(row).exclusion for row in found)
 
 
+def stamp(session: Session) -> str:
+    """Return what differs when an exclusion was added or taken back; a number is never given out twice."""
+    return str(tuple(session.execute(sa.select(sa.func.count(), sa.func.max(exclusions.c.id))).one()))
+
+
 def overlapping(session: Session, *, start: datetime, end: datetime) -> tuple[StoredExclusion, ...]:
     """Return the exclusions that share an instant with [start, end), by start and number."""
     table = exclusions.c

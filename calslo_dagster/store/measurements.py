@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import sqlalchemy as sa
@@ -14,6 +14,9 @@ from calslo_dagster.slo.windows import day_span
 from calslo_dagster.store import rows as stored
 from calslo_dagster.store.schema import breaches, measurements, slo_days
 from calslo_dagster.store.schemas import MEASUREMENTS, validate
+
+# How many window ends one statement may name.
+_NAMED: Final = 5_000
 
 
 def replace(session: Session, slo: str, rows: Sequence[Measurement], *, start: datetime, end: datetime) -> int:
@@ -200,6 +203,35 @@ def breached_slices(session: Session, slo: str, *, start: datetime, end: datetim
     table = measurements.c
     breached = (table.slo == slo, table.verdict == Verdict.BREACHED.value, *_ending(start, end))
     return frozenset(session.scalars(sa.select(table.slice).where(*breached).distinct()))
+
+
+def last_ends(
+    session: Session, slo: str, names: Iterable[str], *, start: datetime, end: datetime
+) -> dict[str, dict[Verdict, datetime]]:
+    """Return, for each of these slices, the end of its last final window in (start, end] of each verdict."""
+    table, known = measurements.c, list(names)
+    wanted = sa.select(table.slice, table.verdict, sa.func.max(table.window_end).label("end")).where(
+        table.slo == slo, table.is_final, *_ending(start, end), table.slice.in_(known)
+    )
+    found: dict[str, dict[Verdict, datetime]] = {}
+    if not known:
+        return found
+    for row in session.execute(wanted.group_by(table.slice, table.verdict)):
+        found.setdefault(row.slice, {})[Verdict(row.verdict)] = row.end
+    return found
+
+
+def at_ends(session: Session, slo: str, slice_name: str, ends: Iterable[datetime]) -> tuple[Measurement, ...]:
+    """Return the slice's measurements of the windows that end at these instants, by window end.
+
+    Each takes one look into the key, while a range would go through the windows of all slices.
+    """
+    table, known, found = measurements.c, sorted(set(ends)), list[Measurement]()
+    for first in range(0, len(known), _NAMED):
+        some = table.window_end.in_(known[first : first + _NAMED])
+        wanted = sa.select(measurements).where(table.slo == slo, some, table.slice == slice_name)
+        found += _loaded(session, wanted.order_by(table.window_end))
+    return tuple(found)
 
 
 def verdicts(session: Session, slo: str, slice_name: str, *, start: datetime, end: datetime) -> dict[datetime, Verdict]:

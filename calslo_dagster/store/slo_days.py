@@ -10,6 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from calslo_dagster.slo.availability import Tally
 from calslo_dagster.slo.model import EVERYTHING, JUDGED, Verdict
 from calslo_dagster.slo.windows import day_of, day_span
 from calslo_dagster.store import rows as stored
@@ -119,6 +120,18 @@ def added(session: Session, slo: str, *, first: date, last: date) -> dict[str, d
     }
 
 
+def tallies(session: Session, slos: Iterable[str], *, first: date, last: date) -> dict[tuple[str, date], Tally]:
+    """Return the final windows of each SLO on each of the days, all slices together."""
+    table = slo_days.c
+    sums = [sa.func.sum(table[verdict.value]).label(verdict.value) for verdict in Verdict]
+    wanted = sa.select(table.slo, table.day, *sums).where(table.slo.in_(list(slos)), table.day.between(first, last))
+    found = session.execute(wanted.group_by(table.slo, table.day)).mappings()
+    return {
+        (row["slo"], row["day"]): Tally.counted({verdict: int(row[verdict.value]) for verdict in Verdict})
+        for row in found
+    }
+
+
 def last_judged(session: Session, slo: str, *, first: date, last: date) -> dict[str, date]:
     """Return, for each slice, the last of the days that has a final window that could be judged."""
     table = slo_days.c
@@ -127,6 +140,17 @@ def last_judged(session: Session, slo: str, *, first: date, last: date) -> dict[
         table.slo == slo, table.day.between(first, last), is_judged
     )
     return {row.slice: row.day for row in session.execute(wanted.group_by(table.slice))}
+
+
+def last_days(session: Session, slo: str, *, first: date, last: date) -> dict[str, dict[Verdict, date]]:
+    """Return, for each slice, the last of the days that has a final window of each verdict."""
+    table = slo_days.c
+    days = [sa.func.max(sa.case((table[verdict.value] > 0, table.day))).label(verdict.value) for verdict in Verdict]
+    wanted = sa.select(table.slice, *days).where(table.slo == slo, table.day.between(first, last))
+    return {
+        name: {verdict: day for verdict, day in zip(Verdict, found, strict=True) if day is not None}
+        for name, *found in session.execute(wanted.group_by(table.slice))
+    }
 
 
 def present(session: Session, slo: str, *, first: date, last: date) -> frozenset[str]:

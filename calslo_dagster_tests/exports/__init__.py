@@ -1,0 +1,1 @@
+"""Tests of exports: what other tools are given is read with those tools."""
