@@ -18,6 +18,8 @@ from calslo_dagster.stats.estimate import Estimate
 
 # One-sided 95 %.
 CERTAIN_Z: Final = 1.645
+# Standard errors of fewer events say nothing of chances as small as those of a false alarm.
+FEWEST_EVENTS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ def surety(slo: SLO, estimate: Estimate, limits: Limits, looks: float) -> Surety
     value, error, fail = estimate.value, estimate.standard_error, limits.fail
     if value is None or error is None or fail is None:
         return Surety(Verdict.UNKNOWN, "whose noise nobody knows; write mode: threshold")
+    if estimate.events < FEWEST_EVENTS:
+        few = f"from fewer events than the {FEWEST_EVENTS} that its noise is known from"
+        return Surety(Verdict.UNKNOWN, few, FEWEST_EVENTS - estimate.events)
     trial = slo.trial if isinstance(slo.trial, Interval) else BY_INTERVAL
     past = distance_past(slo.objective.operator, value, fail)[0] + trial.allowance * error
     looks *= _ways(slo)
