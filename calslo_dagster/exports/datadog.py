@@ -74,15 +74,17 @@ def _of_card(card: Card, shared: tuple[str, ...]) -> Iterator[Gauge]:
     yield Gauge("calslo.status", 1.0, (f"status:{card.state}", *tags))
 
 
-def statsd_lines(board: Board, *, environment: str = "", since: datetime | None = None) -> Iterator[str]:
+def statsd_lines(
+    board: Board, *, environment: str = "", since: datetime | None = None, most_series: int = 20_000
+) -> Iterator[str]:
     """Yield the lines for a DogStatsD agent: gauges, a service check for each card, an event for each new incident.
 
     since: incidents that began later are events; None for no events.
     """
-    for gauge in gauges(board, environment=environment):
+    for gauge in gauges(board, environment=environment, most_series=most_series):
         yield f"{gauge.metric}:{gauge.value!r}|g|#{','.join(gauge.tags)}"
     shared = (f"env:{_tag(environment)}",) if environment else ()
-    for card in board.cards:
+    for card in kept_cards(board.cards, most_series):
         tags = ",".join((*_tags(card), *shared))
         told = _text(f"{card.state}: {card.reason} {card.next_step}").replace("m:", "m\\:")
         yield f"_sc|calslo.slo|{_CHECKS.get(card.state, _UNKNOWN)}|#{tags}|m:{told}"
