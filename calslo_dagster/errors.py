@@ -9,6 +9,7 @@ CalsloError
 ├── SilenceError      a silence mutes nothing, too much, or does not exist
 ├── UnknownIncident   no incident has this id
 ├── UnfitTextError    words of a person hold a character that no database keeps
+├── DatadogError      Datadog did not take what it was sent
 ├── Retryable         a channel did not take a message, and may later
 └── Rejected          a channel refused a message for good
 """

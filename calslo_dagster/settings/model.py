@@ -12,7 +12,7 @@ from calslo_dagster.errors import SettingsError
 from calslo_dagster.settings.alerting import AlertingSection
 from calslo_dagster.settings.channels import ChannelSection, secrets_of
 from calslo_dagster.settings.document import Document, Loc, Mistake
-from calslo_dagster.settings.monitoring import PrometheusSection
+from calslo_dagster.settings.monitoring import DatadogSection, PrometheusSection
 from calslo_dagster.settings.parts import (
     AvailabilitySection,
     ClampSection,
@@ -141,6 +141,8 @@ class Settings(Section):
     """Who is told, when, how often, and what keeps quiet."""
     prometheus: PrometheusSection = Field(default_factory=PrometheusSection)
     """What Prometheus is told."""
+    datadog: DatadogSection = Field(default_factory=DatadogSection)
+    """Where Datadog is told."""
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
 
@@ -270,6 +272,8 @@ class Settings(Section):
         for place, reference in (("heartbeat", self.alerting.heartbeat.url), ("link_key", self.alerting.link_key)):
             if reference is not None:
                 yield ("alerting", place), reference
+        if self.datadog.api_key is not None:
+            yield ("datadog", "api_key"), self.datadog.api_key
 
     def _missing(self, loc: Loc, address: Address) -> str:
         try:
