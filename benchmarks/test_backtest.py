@@ -96,7 +96,7 @@ def walk(trials: Sequence[Trial], series: SnapshotSeries, span: Window) -> None:
         moved = replace(series, panes=replace(panes, start_us=micros(at - A_DAY)))
         judge_series(minutely, "*", moved, Window(at, min(at + WEEK, span.end)))
         current, baseline = (moved.window(micros(at), micros(at + WEEK)) for _ in range(2))
-        judge_week(weekly, "*", Window(at, at + WEEK), current=current, baseline=baseline)
+        judge_week(weekly, "*", Window(at, at + WEEK), weeks=(current, baseline), names=["*"])
         at += WEEK
 
 

@@ -11,6 +11,7 @@ CalsloError
 ├── ExclusionError    an exclusion cannot be as asked, or does not exist
 ├── TokenError        a token cannot be as asked, or does not exist
 ├── UnfitTextError    words of a person hold a character that no database keeps
+├── DatadogError      Datadog did not take what it was sent
 ├── Retryable         a channel did not take a message, and may later
 └── Rejected          a channel refused a message for good
 """

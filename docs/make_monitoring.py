@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from calslo_dagster.exports.grafana import dashboard_json
 from calslo_dagster.exports.prometheus_rules import Stepped, rules_yaml
 from calslo_dagster.slo.registry import builtin
 from calslo_dagster.slo.windows import step_of
@@ -23,7 +24,10 @@ def prometheus_rules() -> str:
     return rules_yaml([Stepped(slo, step_of(slo)) for slo in builtin()])
 
 
-FILES: Final[Mapping[str, Callable[[], str]]] = {"prometheus/calslo.rules.yaml": prometheus_rules}
+FILES: Final[Mapping[str, Callable[[], str]]] = {
+    "prometheus/calslo.rules.yaml": prometheus_rules,
+    "grafana/calslo.json": dashboard_json,
+}
 
 if __name__ == "__main__":
     main()

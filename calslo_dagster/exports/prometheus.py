@@ -7,8 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as PLAIN
-from prometheus_client.exposition import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.samples import Exemplar
 
@@ -18,6 +17,7 @@ from calslo_dagster.reporting.states import State
 from calslo_dagster.slo.health import Word
 from calslo_dagster.slo.model import EVERYTHING, Bound, Operator
 
+PLAIN: Final = CONTENT_TYPE_PLAIN_0_0_4
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 MOST_SERIES: Final = 20_000
 # Beyond them, what a run id would take is cut by OpenMetrics: 128 letters for the whole exemplar.

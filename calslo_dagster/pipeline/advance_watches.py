@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+import numpy as np
 from duckdb import DuckDBPyConnection
 
 from calslo_dagster.engine.facts import PANE_US
@@ -16,7 +17,7 @@ from calslo_dagster.engine.series import SnapshotSeries
 from calslo_dagster.pipeline.context import Context
 from calslo_dagster.pipeline.read_snapshots import Snapshots, snapshots_over
 from calslo_dagster.slo.exclusions import Exclusion, exclusion_of
-from calslo_dagster.slo.limits import own_limit
+from calslo_dagster.slo.limits import own_limits
 from calslo_dagster.slo.model import SLO, Bound, Evidence, Limits, Measurement
 from calslo_dagster.slo.standing import Finding, Record, Seen, follow
 from calslo_dagster.slo.trials import Calibration, Rate
@@ -110,11 +111,14 @@ def advance_watches(
     alarmed_only: of slices with an alarm that counts, which is all that breaches take.
     """
     context = stretch.context
-    fleet = _of_definition(course.fleet, context.provenance.definition_hash)
+    # With another maturity or step a pane would be bet on twice, or never.
+    terms = f"{context.provenance.definition_hash} {context.maturity} {context.step}"
+    fleet = _of_definition(course.fleet, terms)
     if stretch.begins_day or course.end is None:
         fleet = _begun(stretch, fleet)
     if not isinstance(context.slo.trial, (Calibration, Rate)):
-        rows = [row for name, parts in _parts(stretch) for row in _intervals(stretch, name, parts, fleet.slices)]
+        sharers = [max(fleet.slices, awake) for awake in _awake(stretch)]
+        rows = [row for name, parts in _parts(stretch) for row in _intervals(stretch, name, parts, sharers)]
         return Course(stretch.ends[-1], fleet, {}, course.digest), rows
     ticks: list[Ticked] = []
     for end, shown in zip(stretch.ends, _shown(stretch), strict=True):
@@ -172,7 +176,8 @@ def _shown(stretch: Stretch) -> list[dict[str, Shown]]:
 
 
 def _one(context: Context, name: str, pane: Snapshot) -> Shown:
-    return Shown.of(context.slo, pane, own_limit(context.slo, name, context.model_seen(name, pane)))
+    limit, warn = own_limits(context.slo, name, context.model_seen(name, pane))
+    return Shown.of(context.slo, pane, limit, warn=warn)
 
 
 def _exclusion(stretch: Stretch, name: str, shown: Snapshot, window: Window) -> Exclusion | None:
@@ -217,9 +222,20 @@ def _parts(stretch: Stretch) -> Iterator[tuple[str, Iterator[Part]]]:
 
 def _cut_parts(stretch: Stretch, series: SnapshotSeries) -> Iterator[Part]:
     for end in stretch.ends:
-        first, last = (series.panes.at(micros(edge)) for edge in (end - DAY, end))
-        is_awake = bool(series.rows[first:last].any())
-        yield Part(_cut(series, stretch.pane(end)), _cut(series, stretch.window(end)), is_awake)
+        yield Part(_cut(series, stretch.pane(end)), _cut(series, stretch.window(end)), _has_rows(series, end))
+
+
+def _has_rows(series: SnapshotSeries, end: datetime) -> bool:
+    first, last = (series.panes.at(micros(edge)) for edge in (end - DAY, end))
+    return bool(series.rows[first:last].any())
+
+
+def _awake(stretch: Stretch) -> list[int]:
+    """Return how many slices have had a row within a day of each tick."""
+    if _reads_windows(stretch):
+        return [sum(map(stretch.context.covers, _seen(stretch, end))) for end in stretch.ends]
+    awake = np.array([[_has_rows(series, end) for end in stretch.ends] for _, series in stretch.series()], dtype=bool)
+    return list(map(int, awake.sum(axis=0)))
 
 
 def _read_parts(stretch: Stretch) -> Iterator[tuple[str, Iterator[Part]]]:
@@ -259,12 +275,15 @@ def _followed(
     return record, rows
 
 
-def _intervals(stretch: Stretch, name: str, parts: Iterable[Part], slices: int) -> list[Measurement]:
-    """Return the measurements of a slice by an SLO whose estimates speak for themselves."""
+def _intervals(stretch: Stretch, name: str, parts: Iterable[Part], sharers: Sequence[int]) -> list[Measurement]:
+    """Return the measurements of a slice by an SLO whose estimates speak for themselves.
+
+    sharers: how many slices share the false alarms at each tick.
+    """
     context = stretch.context
     return [
         context.measured(name, Window(stretch.window(end).start, end), part.window, slices=slices)
-        for end, part in zip(stretch.ends, parts, strict=True)
+        for end, part, slices in zip(stretch.ends, parts, sharers, strict=True)
         if part.is_awake
     ]
 

@@ -130,7 +130,8 @@ def _is_alike(one: Trial, other: Trial) -> bool:
     """Whether both judge every window and find every breach alike."""
     mine, theirs = one.context, other.context
     hashes = mine.provenance.definition_hash == theirs.provenance.definition_hash
-    return hashes and one.grid == other.grid and mine.exclusions == theirs.exclusions
+    matured = mine.maturity == theirs.maturity
+    return hashes and matured and one.grid == other.grid and mine.exclusions == theirs.exclusions
 
 
 def _check(project: Project, trials: Sequence[Trial], wanted: Wanted) -> list[Window]:

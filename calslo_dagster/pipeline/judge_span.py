@@ -1,6 +1,6 @@
 """Judge every window of a span from the stored snapshots, by settings of any kind, without the store."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -122,13 +122,15 @@ def _by_rows(
 class _Walk:
     """A walk along the snapshots: each part is read once, and every trial judges a slice while it is in memory.
 
-    last_week: the week before the one at hand, by slice, for trials that compare the two.
+    last_week: the week before the one at hand, by slice, for trials that compare the two; last_names: all its slices,
+    which share the false alarms, those that nobody wants to see too.
     """
 
     project: Project
     trials: Sequence[Trial]
     slices: Sequence[str]
     last_week: dict[str, Snapshot] = field(default_factory=dict)
+    last_names: set[str] = field(default_factory=set)
 
     def judge(self, connection: DuckDBPyConnection, part: Window) -> None:
         """Judge the window ends in the part, whose days lie in one week."""
@@ -139,26 +141,36 @@ class _Walk:
         last = max([trial.grid.end(int(trial.places(part)[-1])) for trial in minutely] + [part.end] * bool(weekly))
         reach = Window(min([part.start, *(trial.context.reach(part).start for trial in minutely)]), last)
         snapshots, before = snapshots_over(self.project, connection, reach), dict(self.last_week)
+        names = set(self.last_names)
         self.last_week.clear()
+        self.last_names.clear()
         for name, series in snapshots.series(snapshots.width_us(reach)):
-            if wants(self.slices, name):
+            is_wanted, has_rows = wants(self.slices, name), weekly and series.has_rows(*_edges(series, part)).any()
+            if has_rows:
+                self.last_names.add(name)
+            if is_wanted:
                 judge_series(minutely, name, series, part)
-                if weekly and series.has_rows(*_edges(series, part)).any():
-                    self.last_week[name] = series.window(micros(part.start), micros(part.end))
+            if is_wanted and has_rows:
+                self.last_week[name] = series.window(micros(part.start), micros(part.end))
+        names |= self.last_names
         for name in sorted({*self.last_week, *before}):
-            current, baseline = (weeks.get(name, Snapshot()) for weeks in (self.last_week, before))
-            judge_week(weekly, name, part, current=current, baseline=baseline)
+            weeks = self.last_week.get(name, Snapshot()), before.get(name, Snapshot())
+            judge_week(weekly, name, part, weeks=weeks, names=names)
 
 
 def _edges(series: SnapshotSeries, part: Window) -> tuple[Ints, Ints]:
     return tuple(series.panes.places(np.array([micros(edge)])) for edge in (part.start, part.end))  # type: ignore[return-value]
 
 
-def judge_week(trials: Sequence[Trial], name: str, week: Window, *, current: Snapshot, baseline: Snapshot) -> None:
-    """Judge one slice by every weekly trial in a week, against the week before."""
+def judge_week(
+    trials: Sequence[Trial], name: str, week: Window, *, weeks: tuple[Snapshot, Snapshot], names: Collection[str]
+) -> None:
+    """Judge one slice by every weekly trial in a week, against the one before; names: all slices that are judged."""
+    current, baseline = weeks
     for trial in trials:
         if len(trial.places(week)) and trial.context.covers(name):
-            trial.course(name).add([trial.context.measured(name, week, current, baseline=baseline)])
+            slices = sum(map(trial.context.covers, names))
+            trial.course(name).add([trial.context.measured(name, week, current, baseline=baseline, slices=slices)])
 
 
 def judge_series(trials: Sequence[Trial], name: str, series: SnapshotSeries, stretch: Window) -> None:

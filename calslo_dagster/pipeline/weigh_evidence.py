@@ -6,6 +6,7 @@ before it: days in one go, minute by minute, after a crash or after late labels,
 """
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -15,6 +16,7 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
+from calslo_dagster.errors import SnapshotError
 from calslo_dagster.pipeline.advance_watches import Course, Stretch, advance_watches
 from calslo_dagster.pipeline.context import Context
 from calslo_dagster.pipeline.digest_panes import digest_panes
@@ -30,6 +32,8 @@ from calslo_dagster.slo.windows import DAY, Window, day_of, day_span, is_final, 
 from calslo_dagster.sources.base import EPOCH
 from calslo_dagster.store import detector_states, evaluations, partials
 from calslo_dagster.store.detector_states import Checkpoint
+
+logger = logging.getLogger("calslo_dagster.evidence")
 
 # Panes older than this may have been rolled up, so no detector could go through them again.
 LONGEST_MEMORY: Final = timedelta(days=35)
@@ -169,13 +173,17 @@ def _cold_start(context: Context, until: datetime) -> datetime:
 
 
 def _course(context: Context, *, until: datetime) -> Course:
-    """Return the evidence at the last checkpoint by `until`; none if there is no checkpoint."""
+    """Return the evidence at the last checkpoint by `until`; none if there is no checkpoint that can be read."""
     with context.project.store.read() as session:
         found = detector_states.last(session, context.slo.name, until=until)
     if found is None:
         return Course()
-    states = {name: loaded(state) for name, state in found.slices.items()}
-    head = json.loads(found.fleet)
+    try:
+        states, head = {name: loaded(state) for name, state in found.slices.items()}, json.loads(found.fleet)
+    except (SnapshotError, json.JSONDecodeError) as error:
+        # Of another release: all that it knew is in the snapshots.
+        logger.warning("%s: the evidence up to %s begins anew: %s", context.slo.name, found.window_end, error)
+        return Course()
     fleet = Fleet({name: watch for name, (watch, _) in states.items()}, head["slices"], head["definition"])
     return Course(found.window_end, fleet, {name: record for name, (_, record) in states.items()}, found.digest)
 

@@ -12,7 +12,7 @@ from calslo_dagster.errors import SettingsError
 from calslo_dagster.settings.alerting import AlertingSection
 from calslo_dagster.settings.channels import ChannelSection, secrets_of
 from calslo_dagster.settings.document import Document, Loc, Mistake
-from calslo_dagster.settings.monitoring import PrometheusSection
+from calslo_dagster.settings.monitoring import DatadogSection, PrometheusSection
 from calslo_dagster.settings.parts import (
     AvailabilitySection,
     ClampSection,
@@ -144,6 +144,8 @@ class Settings(Section):
     """The pages and the REST API."""
     prometheus: PrometheusSection = Field(default_factory=PrometheusSection)
     """What Prometheus is told."""
+    datadog: DatadogSection = Field(default_factory=DatadogSection)
+    """Where Datadog is told."""
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
 
@@ -275,6 +277,8 @@ class Settings(Section):
                 yield ("alerting", place), reference
         if self.web.key is not None:
             yield ("web", "key"), self.web.key
+        if self.datadog.api_key is not None:
+            yield ("datadog", "api_key"), self.datadog.api_key
 
     def _missing(self, loc: Loc, address: Address) -> str:
         try:

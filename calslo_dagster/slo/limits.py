@@ -17,10 +17,11 @@ _WORDS: Final = {
 }
 
 
-def own_limit(slo: SLO, slice_name: str, model: str) -> float | None:
-    """Return the fail limit that an override gives this slice and model; None if it has none of its own."""
-    found = next((o for o in slo.overrides if matches(o.slices, slice_name) and matches(o.models, model)), None)
-    return found.fail if found and isinstance(found.fail, float) else None
+def own_limits(slo: SLO, slice_name: str, model: str) -> tuple[float | None, float | None]:
+    """Return the fail and the warn limit that an override gives this slice and model, None where it gives none."""
+    found = override_for(slo, slice_name, model)
+    fail, warn = (found.fail, found.warn) if found else (None, None)
+    return fail if isinstance(fail, float) else None, warn if isinstance(warn, float) else None
 
 
 def limits_for(slo: SLO, evidence: Evidence, slice_name: str, model: str) -> Limits:

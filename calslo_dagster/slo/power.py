@@ -88,6 +88,9 @@ def _of_interval(slo: SLO, estimate: Estimate, fail: Bound, *, noise: float | No
     past, edge = distance_past(slo.objective.operator, estimate.value, fail)
     error = estimate.standard_error or noise
     p = upper_tail(past / error) if error > 0 else float(past <= 0)
+    if slo.objective.operator is Operator.EQUAL:
+        # Past on either side.
+        p = min(1.0, 2 * p)
     return Sight(p_to_e(p), edge(POWER_Z * noise))
 
 

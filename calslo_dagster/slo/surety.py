@@ -18,6 +18,8 @@ from calslo_dagster.stats.estimate import Estimate
 
 # One-sided 95 %.
 CERTAIN_Z: Final = 1.645
+# Standard errors of fewer events say nothing of chances as small as those of a false alarm.
+FEWEST_EVENTS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,8 @@ class Surety:
 def surety(slo: SLO, estimate: Estimate, limits: Limits, looks: float) -> Surety:
     """Return what the estimate's standard error allows to say, with `looks` windows in 30 days."""
     value, error, fail = estimate.value, estimate.standard_error, limits.fail
-    if value is None or error is None or fail is None:
-        return Surety(Verdict.UNKNOWN, "whose noise nobody knows; write mode: threshold")
+    if value is None or error is None or fail is None or estimate.events < FEWEST_EVENTS:
+        return _unknown(estimate, fail)
     trial = slo.trial if isinstance(slo.trial, Interval) else BY_INTERVAL
     past = distance_past(slo.objective.operator, value, fail)[0] + trial.allowance * error
     looks *= _ways(slo)
@@ -49,6 +51,13 @@ def surety(slo: SLO, estimate: Estimate, limits: Limits, looks: float) -> Surety
     if past + CERTAIN_Z * error <= 0 and slo.objective.operator is not Operator.EQUAL:
         return Surety(Verdict.MEETING, "within its limits with 95 %")
     return Surety(Verdict.UNKNOWN, f"too near to tell from its limit, {limit}", _needed(estimate, past, error))
+
+
+def _unknown(estimate: Estimate, fail: Bound | None) -> Surety:
+    if None in (estimate.value, estimate.standard_error, fail):
+        return Surety(Verdict.UNKNOWN, "whose noise nobody knows; write mode: threshold")
+    few = f"from fewer events than the {FEWEST_EVENTS} that its noise is known from"
+    return Surety(Verdict.UNKNOWN, few, max(1, FEWEST_EVENTS - estimate.events))
 
 
 def _ways(slo: SLO) -> int:

@@ -29,6 +29,8 @@ from calslo_dagster.stats.tilts import Kind
 # so many events in a row at least, for of two versions that share a slice, one is missing in many a pane of few events.
 LEAST_SHARE: Final = 0.1
 LEAST_EVENTS: Final = 50
+# The epoch of a slice that many calibrators share: none of them serves half of it.
+MIXED: Final = "*"
 # Of a pane with fewer labels than this share of the usual, those that are there may be all of one kind.
 LEAST_LABELS: Final = 0.5
 # A slice that has been silent for longer begins anew.
@@ -44,7 +46,7 @@ Stream = Detector | RateDetector
 class Shown:
     """What one pane shows of one slice: its labels or its hits, and the share of each calibrator version.
 
-    limit: that of the slice if it has one of its own, None for the SLO's.
+    limit, warn: those of the slice if it has some of its own, None for the SLO's.
     """
 
     batch: Batch | None
@@ -52,13 +54,14 @@ class Shown:
     versions: Mapping[str, int]
     labeled_share: float
     limit: float | None = None
+    warn: float | None = None
 
     @classmethod
-    def of(cls, slo: SLO, pane: Snapshot, limit: float | None = None) -> "Shown":
+    def of(cls, slo: SLO, pane: Snapshot, limit: float | None = None, *, warn: float | None = None) -> "Shown":
         """Return what the SLO looks at in a pane that has events."""
         batch = Batch.of(pane) if isinstance(slo.trial, Calibration) else None
         counts = slo.trial.counts(pane) if isinstance(slo.trial, Rate) else None
-        return cls(batch, counts, pane.versions, pane.labeled / pane.events if pane.events else 0.0, limit)
+        return cls(batch, counts, pane.versions, pane.labeled / pane.events if pane.events else 0.0, limit, warn)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,6 +143,12 @@ class Rules:
         if not isinstance(limit, float):
             raise TypeError(f"{self.slo.name}: a rate has one limit, not {limit}")
         return limit
+
+    def rate_warn(self, shown: Shown) -> float | None:
+        """Return the rate that a warning is about, None without one below the limit."""
+        warn = shown.warn if shown.warn is not None else self.slo.objective.warn
+        is_rate = isinstance(warn, float) and 0.0 < warn < self.rate_limit(shown) < 1.0
+        return warn if is_rate and isinstance(warn, float) else None
 
 
 def begin_day(slo: SLO, fleet: Fleet, trailing: Mapping[str, Snapshot]) -> Fleet:
@@ -254,7 +263,7 @@ def _fresh(rules: Rules, shown: Shown, epoch: str, before: Watch) -> Watch:
         baseline = _tolerating(slo, before.baseline or Baseline.of(Snapshot()), shown.limit)
         return replace(fresh, breach=breach, change=change, baseline=baseline)
     if isinstance(slo.trial, Rate):
-        warns = isinstance(slo.objective.warn, float)
+        warns = rules.rate_warn(shown) is not None
         breach_rate = RateDetector.fresh(epoch, head_start=breach_start)
         return replace(
             fresh, breach=breach_rate, change=RateDetector.fresh(epoch, head_start=change_start) if warns else None
@@ -275,14 +284,14 @@ def _of_labels(watch: Watch, batch: Batch, minutes: float) -> Watch:
 
 
 def _of_counts(rules: Rules, watch: Watch, shown: Shown, minutes: float) -> Watch:
-    counts, limit, warn = shown.counts, rules.rate_limit(shown), rules.slo.objective.warn
+    counts, limit, warn = shown.counts, rules.rate_limit(shown), rules.rate_warn(shown)
     if counts is None or not 0.0 < limit < 1.0:
         return watch
     hits, trials, dispersion = counts.hits, counts.trials, watch.noise.dispersion
     breach, change = watch.breach, watch.change
     if isinstance(breach, RateDetector):
         breach = breach.step(hits, trials, limit=limit, at=minutes, dispersion=dispersion)
-    if isinstance(change, RateDetector) and isinstance(warn, float) and 0.0 < warn < 1.0:
+    if isinstance(change, RateDetector) and warn is not None:
         change = change.step(hits, trials, limit=warn, at=minutes, dispersion=dispersion)
     noise = watch.noise.after(hits - trials * limit, trials * limit * (1 - limit))
     return replace(watch, breach=breach, change=change, noise=noise)
@@ -291,10 +300,13 @@ def _of_counts(rules: Rules, watch: Watch, shown: Shown, minutes: float) -> Watc
 def _epoch(watch: Watch, versions: Mapping[str, int]) -> tuple[str, int]:
     """Return the version that the evidence is about, and how many events in a row it has served next to nothing of."""
     total, current = sum(versions.values()), watch.epoch
-    if total and versions.get(current, 0) >= LEAST_SHARE * total:
+    leading = min(versions, key=lambda version: (-versions[version], version), default=current)
+    most = versions.get(leading, 0)
+    stays = most < (1 - LEAST_SHARE) * total if current == MIXED else versions.get(current, 0) >= LEAST_SHARE * total
+    if total and stays:
         return current, 0
     strangers = watch.strangers + total
     # What has served nothing yet has nothing to give up.
     if not total or (strangers < LEAST_EVENTS and watch.breach is not None):
         return current, strangers
-    return min(versions, key=lambda version: (-versions[version], version)), 0
+    return (leading if 2 * most >= total else MIXED), 0

@@ -83,7 +83,8 @@ def _bias(current: Snapshot, baseline: Snapshot, level: float) -> Delta:
 
 
 def _brier(current: Snapshot, baseline: Snapshot, level: float) -> tuple[Delta, ...]:
-    now, before, moved = brier_parts(current), brier_parts(baseline), brier_change(current, baseline, level=level)
+    now, before = brier_parts(current, level=level), brier_parts(baseline, level=level)
+    moved = brier_change(current, baseline, level=level)
     return (
         Delta("brier_mix", now.sharpness, before.sharpness, moved.sharpness),
         Delta("brier_excess", now.excess, before.excess, moved.excess),
@@ -91,7 +92,7 @@ def _brier(current: Snapshot, baseline: Snapshot, level: float) -> tuple[Delta, 
 
 
 def _log_loss(current: Snapshot, baseline: Snapshot, level: float) -> tuple[Delta, ...]:
-    now, before = log_loss_parts(current), log_loss_parts(baseline)
+    now, before = log_loss_parts(current, level=level), log_loss_parts(baseline, level=level)
     moved = log_loss_change(current, baseline, level=level)
     return (
         Delta("log_loss_mix", now.sharpness, before.sharpness, moved.sharpness),

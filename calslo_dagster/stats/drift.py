@@ -10,6 +10,7 @@ from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.intervals import LEVEL, around, two_sided_z
 from calslo_dagster.stats.rates import base_rate, clamp_rate, mean_alpha, mean_score
 from calslo_dagster.stats.recalibration import recalibration
+from calslo_dagster.stats.remembered import remembered
 from calslo_dagster.stats.scores import brier, log_loss
 from calslo_dagster.stats.snapshot import Snapshot
 
@@ -54,6 +55,7 @@ class Delta:
     change: Estimate
 
 
+@remembered
 def metric_values(snapshot: Snapshot, bins: int = DEFAULT_BINS) -> DriftMetrics:
     """Return every drift metric of the snapshot; those that it cannot give have a reason instead of a value."""
     return DriftMetrics(

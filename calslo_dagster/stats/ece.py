@@ -24,6 +24,7 @@ from calslo_dagster.stats.intervals import (
     two_sided_z,
     upper_tail,
 )
+from calslo_dagster.stats.remembered import remembered
 from calslo_dagster.stats.snapshot import Snapshot
 
 __all__ = [
@@ -67,6 +68,7 @@ def equal_width_ece(snapshot: Snapshot, bins: int = 10, *, level: float = LEVEL)
     return _ece(Binned.equal_width(snapshot, bins), level)
 
 
+@remembered
 def equal_mass_ece(snapshot: Snapshot, bins: int = DEFAULT_BINS, *, level: float = LEVEL) -> Estimate:
     """Return the ECE over equal-mass bins that keep equal scores together (Roelofs et al. 2022).
 
@@ -104,6 +106,7 @@ def mce(snapshot: Snapshot, bins: int = 15, *, level: float = LEVEL) -> Estimate
     return Estimate(value, min(low, value), max(high, value), sums.total_events)
 
 
+@remembered
 def debiased_ece(snapshot: Snapshot, bins: int = DEFAULT_BINS, *, level: float = LEVEL) -> Estimate:
     """Return the ECE less its estimated bias, 2 ECE - E[ECE*], over equal-mass bins.
 

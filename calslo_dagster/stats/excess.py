@@ -11,6 +11,7 @@ from calslo_dagster.stats.bins import DEFAULT_BINS, equal_mass_bins
 from calslo_dagster.stats.drift import change
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.intervals import LEVEL, around, effective_size
+from calslo_dagster.stats.remembered import remembered
 from calslo_dagster.stats.scores import NO_LABELS, brier, log_loss
 from calslo_dagster.stats.skewed import cell_mean, translated_poisson
 from calslo_dagster.stats.snapshot import Snapshot
@@ -48,6 +49,7 @@ class LossParts:
     excess: Estimate
 
 
+@remembered
 def brier_parts(snapshot: Snapshot, *, level: float = LEVEL) -> BrierParts:
     """Return the parts of the Brier score by (p - y)^2 = p (1 - p) + (y - p)(1 - 2p), which holds as y^2 = y.
 
@@ -91,6 +93,7 @@ def brier_change(current: Snapshot, baseline: Snapshot, *, level: float = LEVEL)
     )
 
 
+@remembered
 def log_loss_parts(snapshot: Snapshot, *, level: float = LEVEL) -> LossParts:
     """Return the parts of the log loss by -y ln p - (1 - y) ln(1 - p) = H(p) + (p - y) logit p, H the entropy.
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.intervals import LEVEL, around
+from calslo_dagster.stats.remembered import remembered
 from calslo_dagster.stats.scores import NO_LABELS
 from calslo_dagster.stats.snapshot import Snapshot
 
@@ -33,6 +34,7 @@ class Recalibration:
     intercept: Estimate
 
 
+@remembered
 def recalibration(snapshot: Snapshot, *, level: float = LEVEL) -> Recalibration:
     """Return slope and intercept by maximum likelihood (Cox 1958; Miller, Hui, Tierney 1991).
 

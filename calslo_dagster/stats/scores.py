@@ -10,6 +10,7 @@ from calslo_dagster.stats import grid
 from calslo_dagster.stats.batch import Batch, Floats, Values, ratios
 from calslo_dagster.stats.estimate import Estimate
 from calslo_dagster.stats.intervals import LEVEL, effective_size
+from calslo_dagster.stats.remembered import remembered
 from calslo_dagster.stats.skewed import translated_poisson
 from calslo_dagster.stats.snapshot import CELL_SUMS, Snapshot, scale_of
 from calslo_dagster.stats.surprises import surprise_moments
@@ -103,6 +104,7 @@ def _mean_of(snapshot: Snapshot, name: str, losses: Losses, level: float) -> Est
     return Estimate(mean, max(0.0, low), high, snapshot.labeled, standard_error=math.sqrt(variance))
 
 
+@remembered
 def _moments(snapshot: Snapshot, losses: Losses) -> tuple[float, float, float]:
     """Return variance and third central moment of the loss of an event, and the largest loss there could be.
 
@@ -116,8 +118,9 @@ def _moments(snapshot: Snapshot, losses: Losses) -> tuple[float, float, float]:
     found = []
     for rate in (seen, p):
         mean = float(share @ ((1 - rate) * right + rate * wrong))
-        powers = [float(share @ ((1 - rate) * (right - mean) ** k + rate * (wrong - mean) ** k)) for k in (2, 3)]
-        found.append((powers[0], powers[1]))
+        below, above = right - mean, wrong - mean
+        square, cube = (1 - rate) * below * below, rate * above * above
+        found.append((float(share @ (square + cube)), float(share @ (square * below + cube * above))))
     variance, third = max(found)
     return variance, third, float(np.maximum(right, wrong).max())
 

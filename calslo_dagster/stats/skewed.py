@@ -86,7 +86,10 @@ def cell_mean(
         return Estimate(mean, events=events)
     variance, (values, shares) = max(square - mean * mean, 0.0) / (size - 1), cells
     distances = values - mean
-    third, largest = float(shares @ distances**3) / size**2, float(distances.max(initial=0.0)) / size
+    third, largest = (
+        float(shares @ (distances * distances * distances)) / size**2,
+        float(distances.max(initial=0.0)) / size,
+    )
     third = max(third, variance * largest) if third > 0 else third
     low, high = translated_poisson(mean, variance, third, unit=0.0, level=level)
     error = math.sqrt(variance)

@@ -26,7 +26,10 @@ Complexes = NDArray[np.complex128]
 # Narrower kernels than the finest would show the grid of scores; few snapshots need finer ones than the usual.
 USUAL: Final = 2.0**-7
 FINEST: Final = 2.0**-10
-POINTS: Final = 8192
+# The errors of few events: wide kernels need few points.
+COARSE: Final = 2.0**-4
+PER_WIDTH: Final = 64
+MOST_POINTS: Final = 8192
 BLOCK: Final = 64
 # exp(-NEGLIGIBLE^2 / 2) is less than rounding.
 NEGLIGIBLE: Final = 9.0
@@ -57,10 +60,7 @@ def smooth_error(snapshot: Snapshot) -> SmoothError | None:
     if float(snapshot.cell("w_lab").sum()) <= 0.0:
         return None
     residuals = Residuals.of(snapshot)
-    curve = _Curve.of(residuals, USUAL)
-    if curve.error(USUAL) < USUAL:
-        curve = _Curve.of(residuals, FINEST)
-    width, value = _fixed_point(curve)
+    width, value = _fixed_point(_fitting(residuals))
     return SmoothError(value, width, residuals.bound(width))
 
 
@@ -106,16 +106,26 @@ class _Curve:
     residuals: Residuals
     finest: float
     cosines: Floats
+    points: int
 
     @classmethod
     def of(cls, residuals: Residuals, finest: float) -> Self:
         moments = residuals.moments * [[1.0], [1.0], [0.5]]
         cosines = _cosine_moments(residuals.centre, moments, _count(finest)) / residuals.weight
-        return cls(residuals, finest, cosines)
+        return cls(residuals, finest, cosines, min(round(PER_WIDTH / finest), MOST_POINTS))
 
     def error(self, width: float) -> float:
         """Return the integral of |r(t)| at this kernel width."""
-        return _absolute_integral(_damped(self.cosines, width))
+        return _absolute_integral(_damped(self.cosines, width), self.points)
+
+
+def _fitting(residuals: Residuals) -> _Curve:
+    """Return the curve down to the first width that is below its error, or to the finest."""
+    for width in (COARSE, USUAL):
+        curve = _Curve.of(residuals, width)
+        if curve.error(width) >= width:
+            return curve
+    return _Curve.of(residuals, FINEST)
 
 
 def _noise(residuals: Residuals, width: float) -> float:
@@ -126,13 +136,13 @@ def _noise(residuals: Residuals, width: float) -> float:
     """
     narrow, centre, variance = width / math.sqrt(2), residuals.centre, residuals.variance
     moments = _cosine_moments(centre, variance[None], _count(narrow))
-    squares = _at_points(_damped(moments, narrow)) / (2 * math.sqrt(math.pi) * width)
-    t = np.arange(POINTS + 1) / POINTS
+    squares = _at_points(_damped(moments, narrow), MOST_POINTS) / (2 * math.sqrt(math.pi) * width)
+    t = np.arange(MOST_POINTS + 1) / MOST_POINTS
     for point, place in ((t, centre), (1 - t, 1 - centre)):
         image = float(variance @ np.exp(-((place / width) ** 2)))
         squares += image * np.exp(-((point / width) ** 2)) / (math.pi * width * width)
     deviations = np.sqrt(np.maximum(squares, 0.0))
-    mean = (float(deviations.sum()) - float(deviations[0] + deviations[-1]) / 2) / POINTS
+    mean = (float(deviations.sum()) - float(deviations[0] + deviations[-1]) / 2) / MOST_POINTS
     return HALF_NORMAL_MEAN * mean / residuals.weight
 
 
@@ -169,25 +179,25 @@ def _damped(cosines: Floats, width: float) -> Floats:
     return damped
 
 
-def _at_points(coefficients: Floats | Complexes) -> Floats:
-    """Return the real part of c_0 + 2 sum_k c_k exp(i pi k t) at t = 0, 1/POINTS, ..., 1, shape (POINTS + 1,)."""
-    values: Floats = np.fft.irfft(coefficients, n=2 * POINTS)[: POINTS + 1] * (2 * POINTS)
+def _at_points(coefficients: Floats | Complexes, points: int) -> Floats:
+    """Return the real part of c_0 + 2 sum_k c_k exp(i pi k t) at t = 0, 1/points, ..., 1, shape (points + 1,)."""
+    values: Floats = np.fft.irfft(coefficients, n=2 * points)[: points + 1] * (2 * points)
     return values
 
 
-def _absolute_integral(coefficients: Floats) -> float:
+def _absolute_integral(coefficients: Floats, points: int) -> float:
     """Return the integral over [0, 1] of |c_0 + 2 sum_k c_k cos(pi k t)|.
 
     Its antiderivative c_0 t + 2 sum_k c_k sin(pi k t) / (pi k) is flat where the function is zero, so roots by
     interpolation serve as exact ones, and there it follows from values and slopes at both neighbours (Hermite).
     """
-    values = _at_points(coefficients)
+    values = _at_points(coefficients, points)
     k = math.pi * np.arange(1, len(coefficients))
     waves = np.zeros(len(coefficients), dtype=np.complex128)
     waves[1:] = coefficients[1:] / (1j * k)
-    integral = coefficients[0] * np.arange(POINTS + 1) / POINTS + _at_points(waves)
+    integral = coefficients[0] * np.arange(points + 1) / points + _at_points(waves, points)
     before = np.flatnonzero(np.signbit(values[:-1]) != np.signbit(values[1:]))
-    ahead, behind = values[before] / POINTS, values[before + 1] / POINTS
+    ahead, behind = values[before] / points, values[before + 1] / points
     place = ahead / (ahead - behind)
     rise = integral[before + 1] - integral[before]
     at_roots = integral[before] + place * (

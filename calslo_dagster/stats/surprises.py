@@ -3,9 +3,11 @@
 import numpy as np
 
 from calslo_dagster.stats.bins import DEFAULT_BINS, equal_mass_bins
+from calslo_dagster.stats.remembered import remembered
 from calslo_dagster.stats.snapshot import Snapshot
 
 
+@remembered
 def surprise_moments(snapshot: Snapshot) -> tuple[float, float]:
     """Return variance and third central moment of sum w (y - p)(1 - 2p), scores given; zeros without labels.
 

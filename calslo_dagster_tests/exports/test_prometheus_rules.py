@@ -33,7 +33,7 @@ def burns(text: str) -> dict[tuple[str, str], str]:
     return {(rule["labels"]["slo"], rule["labels"]["tier"]): rule["expr"] for rule in found}
 
 
-@pytest.mark.parametrize("name", ["prometheus/calslo.rules.yaml"])
+@pytest.mark.parametrize("name", ["prometheus/calslo.rules.yaml", "grafana/calslo.json"])
 def test_the_committed_files_are_what_the_code_writes(name: str) -> None:
     files = run_path(str(ROOT / "docs" / "make_monitoring.py"))["FILES"]
 

@@ -1,6 +1,7 @@
 """The board says of every slice how it stands now, and is the same for whoever reads it."""
 
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -8,15 +9,19 @@ import sqlalchemy as sa
 from calslo_dagster.pipeline.measure_availability import measure_availability
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.read_board import board_stamp, breaches_of, read_board
+from calslo_dagster.pipeline.read_course import course as read_course
+from calslo_dagster.pipeline.read_totals import read_totals
 from calslo_dagster.pipeline.track_breaches import track_breaches
 from calslo_dagster.reporting.board import Board, BoardFilter, Card
 from calslo_dagster.reporting.states import BurnWord, State
+from calslo_dagster.slo.availability import Tally
 from calslo_dagster.slo.exclusions import Exclusion
 from calslo_dagster.slo.health import Word
 from calslo_dagster.slo.model import Verdict
 from calslo_dagster.slo.windows import DAY, Window
 from calslo_dagster.store import evaluations, exclusions
 from calslo_dagster_tests.logs import HOUR, MINUTE, START
+from calslo_dagster_tests.pipeline.conftest import OpenProject
 from calslo_dagster_tests.pipeline.courses import SLO, complete_up_to, course, hours, measured, store
 
 NOW = START + 5 * HOUR + 30 * MINUTE
@@ -119,6 +124,29 @@ def test_an_open_breach_gives_onset_budget_and_burn(project: Project) -> None:
     assert found.burn in (BurnWord.SPENDING, BurnWord.FAST)
     [breach] = breaches_of(project, SLO, "*", span=Window(START, NOW))
     assert breach.id == found.breach_id
+
+
+def test_both_databases_give_the_same_board_counts_and_course(
+    tmp_path: Path, open_at: OpenProject, store_url: str
+) -> None:
+    project = open_at(tmp_path, store_url=store_url)
+    rows = [*course("mmbbw"), *course("mmmmm", slice="intent=buy"), *course("bmmmu", slice="intent=search")]
+    store(project, rows, START, START + 5 * HOUR)
+    complete_up_to(project, START + 5 * HOUR)
+    track_breaches(project)
+    measure_availability(project, now=NOW)
+
+    board = read_board(project, now=NOW, filter=OF_SLO)
+
+    assert [(one.slice, one.state, one.since, one.burn) for one in board.cards] == [
+        ("*", State.BREACHED, START + 2 * HOUR, BurnWord.FAST),
+        ("intent=search", State.UNKNOWN, START + 4 * HOUR, BurnWord.RECOVERING),
+        ("intent=buy", State.MEETING, None, BurnWord.STEADY),
+    ]
+    assert [one.budget and one.budget.used for one in board.cards] == [2, 1, 0]
+    assert read_totals(project, now=NOW).days[0].tally == Tally(good=11, bad=3, unknown=1)
+    assert len(read_course(project, project.registry.find(SLO), "*", span=Window(START, NOW)).points) == 5
+    assert board_stamp(project) == board_stamp(project)
 
 
 def test_a_breach_is_open_until_it_has_recovered(project: Project) -> None:

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from calslo_dagster.pipeline.context import context_of
 from calslo_dagster.pipeline.project import Project
@@ -13,7 +14,7 @@ from calslo_dagster.slo.exclusions import Exclusion
 from calslo_dagster.slo.model import Measurement, Verdict
 from calslo_dagster.slo.trials import Mode
 from calslo_dagster.slo.windows import DAY, Window
-from calslo_dagster.store import detector_states, exclusions, measurements
+from calslo_dagster.store import detector_states, exclusions, measurements, schema
 from calslo_dagster_tests.logs import (
     HOUR,
     LATER,
@@ -36,11 +37,12 @@ from calslo_dagster_tests.pipeline.conftest import OpenProject
 EVIDENCE = SETTINGS.replace("evaluation_step: 1h", "evaluation_step: 3h").replace(
     "slos:\n",
     "label_maturity: 30h\nevidence: {false_breaches: 0.5, false_warnings: 0.5}\n"
-    "slos:\n  mode: evidence\n  disable: [score_range, merged_bins, clamp_alpha, weekly_drift]\n",
+    "slos:\n  mode: evidence\n  disable: [score_range, merged_bins, clamp_alpha, weekly_drift]\n"
+    '  define:\n    - {name: error, metric: brier, operator: "<=", fail: 0.2, window: 24h, min_events: 20}\n',
 )
 LOG = traffic(hours=60, per_hour=45)
 DAYS = days_from(START, 5)
-SLOS = ("ece_bound", "clamp_activation", "p99_latency")
+SLOS = ("ece_bound", "clamp_activation", "p99_latency", "error")
 STEP = 17 * HOUR
 
 State = tuple[dict[str, str], dict[str, tuple[bytes, Mapping[str, bytes]]]]
@@ -199,10 +201,27 @@ def test_another_definition_begins_with_evidence_of_its_own(tmp_path: Path, open
     assert {limit for end, limit in limits.items() if end > START + 2 * DAY} == {0.5}
 
 
+def test_evidence_of_another_release_begins_anew(
+    tmp_path: Path, open_at: OpenProject, caplog: pytest.LogCaptureFixture
+) -> None:
+    project = open_at(tmp_path, EVIDENCE)
+    put(tmp_path, LOG)
+    aggregate(project, DAYS)
+    measure(project, "clamp_activation", DAYS)
+    expected = rows(project, "clamp_activation", "*")
+    with project.store.write() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(schema.detector_states))
+        session.execute(sa.update(schema.detector_states).values(state=b"of another release"))
+    measure(project, "clamp_activation", DAYS[-2:], recompute=True)
+
+    assert "begins anew" in caplog.text
+    assert rows(project, "clamp_activation", "*") == expected
+
+
 def test_nothing_is_taken_again_when_nothing_has_changed(tmp_path: Path, open_at: OpenProject) -> None:
     project = in_one_go(tmp_path, open_at)
 
-    assert [measure(project, slo, DAYS).windows for slo in SLOS] == [0, 0, 0]
+    assert [measure(project, slo, DAYS).windows for slo in SLOS] == [0] * len(SLOS)
 
 
 def test_of_a_day_only_the_last_checkpoint_and_that_of_its_end_are_kept(tmp_path: Path, open_at: OpenProject) -> None:

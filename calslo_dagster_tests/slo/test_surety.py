@@ -104,7 +104,7 @@ def test_so_many_more_events_would_show_that_the_limit_is_kept() -> None:
 
     assert found.verdict is Verdict.UNKNOWN
     assert surety(UPPER, later, Limits(0.10), LOOKS).verdict is Verdict.MEETING
-    assert surety(UPPER, Estimate(0.10, events=5, standard_error=0.1), Limits(0.10), LOOKS).needed is None
+    assert surety(UPPER, Estimate(0.10, events=50, standard_error=0.1), Limits(0.10), LOOKS).needed is None
 
 
 def test_a_generous_budget_needs_no_distance() -> None:

@@ -235,3 +235,34 @@ def test_thresholds_grow_with_slices_and_with_shorter_steps() -> None:
     assert SHARES.breach_threshold(10) == 28_800
     assert SHARES.change_threshold(10) == 7_200
     assert Rules(SHARE, timedelta(minutes=1)).breach_threshold(1) == 43_200
+
+
+def test_a_slice_may_have_a_warn_limit_of_its_own() -> None:
+    """One that its fail limit overtakes, or that is no rate, is none."""
+    bare = replace(SHARE, objective=Objective(at_most=0.1))
+
+    assert Rules(bare, STEP).rate_warn(Shown.of(bare, shared(1))) is None
+    assert Rules(bare, STEP).rate_warn(Shown.of(bare, shared(1), warn=0.02)) == 0.02
+    assert SHARES.rate_warn(Shown.of(SHARE, shared(1), 0.01, warn=0.02)) is None
+    assert SHARES.rate_warn(Shown.of(SHARE, shared(1), warn=500.0)) is None
+
+
+@pytest.mark.parametrize(("warn", "is_alarmed"), [(None, False), (0.02, True), (0.06, False)])
+def test_warnings_are_about_the_limit_of_the_slice(warn: float | None, is_alarmed: bool) -> None:
+    rules = Rules(replace(SHARE, objective=Objective(at_most=0.1)), STEP)
+    fleet, looks = Fleet(), []
+    for place in range(200):
+        fleet, found = tick(rules, fleet, at(place), {"*": Shown.of(rules.slo, shared(4), warn=warn)})
+        looks.append(found["*"])
+
+    assert any(look.alarms.change for look in looks) == is_alarmed
+    assert not any(look.alarms.breach for look in looks)
+
+
+def test_a_slice_that_many_calibrators_share_is_one_epoch_until_one_of_them_serves_nearly_all() -> None:
+    rng = np.random.default_rng(5)
+    shared_out = [mixed(**{f"v{k}": int(n) for k, n in enumerate(rng.poisson(4, 24))}) for _ in range(50)]
+
+    assert set(epochs(*shared_out)) == {"*"}
+    assert epochs(*shared_out[:2], mixed(v3=60), mixed(v3=60))[-1] == "v3"
+    assert epochs(mixed(v3=60), *shared_out[:2]) == ["v3", "*", "*"]

@@ -1,9 +1,10 @@
 """No calibration metric moves by 0.01 from one ISO week to the next."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, Self
 
 from calslo_dagster.slo.drift import LABELS, JudgedChange, about, judge_change
@@ -53,7 +54,7 @@ def measured(evidence: Evidence, parameters: Parameters) -> Estimate:
         return Estimate.missing("there is no week before this one to compare with")
     if parameters.judge_noise:
         return _bare(evidence.current, evidence.baseline, parameters)
-    known = _judged(evidence, parameters)
+    known = _judged(evidence.current, evidence.baseline, parameters)
     if not known:
         return Estimate.missing("no metric is known for both spans")
     decided = [one for one in known if one.verdict is not Verdict.UNKNOWN]
@@ -81,7 +82,8 @@ def limits(evidence: Evidence, parameters: Parameters) -> Limits:
     """
     if evidence.baseline is None or parameters.judge_noise:
         return Limits(fail=parameters.limit)
-    decided = [one for one in _judged(evidence, parameters) if one.verdict is not Verdict.UNKNOWN]
+    known = _judged(evidence.current, evidence.baseline, parameters)
+    decided = [one for one in known if one.verdict is not Verdict.UNKNOWN]
     if not decided:
         return Limits(fail=parameters.limit)
     size, worst = _worst(decided)
@@ -113,11 +115,13 @@ class _Size:
         return cls(abs(value), max(low, -high), max(-low, high))
 
 
-def _judged(evidence: Evidence, parameters: Parameters) -> list[JudgedChange]:
+# The value is asked for, then the limits: both are read off the same verdicts.
+@lru_cache(maxsize=1)
+def _judged(current: Snapshot, baseline: Snapshot, parameters: Parameters) -> tuple[JudgedChange, ...]:
     """Return the verdict on each metric that is known for both weeks."""
-    moved = changes(evidence.current, evidence.baseline or evidence.current, parameters.bins, level=JOINT_LEVEL)
+    moved = changes(current, baseline, parameters.bins, level=JOINT_LEVEL)
     own = [delta for delta in moved if delta.metric in JUDGED_ITSELF and delta.change.is_measured]
-    return [judge_change(delta, parameters.limit, level=JOINT_LEVEL) for delta in own]
+    return tuple(judge_change(delta, parameters.limit, level=JOINT_LEVEL) for delta in own)
 
 
 def _worst(decided: list[JudgedChange]) -> tuple[_Size, JudgedChange]:
@@ -145,7 +149,7 @@ def _moved(delta: Delta, level: float) -> str:
     return f"{text} ({level * 100:.3g} % interval of the change {signed(change.low)} to {signed(change.high)})"
 
 
-def _undecided(known: list[JudgedChange]) -> str:
+def _undecided(known: Sequence[JudgedChange]) -> str:
     """Return the metrics without a verdict, with the events in a week that would give them one."""
     names = [
         LABELS[one.delta.metric] + (f" (needs about {about(one.events_needed)})" if one.events_needed else "")
