@@ -156,4 +156,4 @@ def test_a_secret_that_is_not_there_is_told_with_its_line_when_it_is_needed(tmp_
 def test_every_secret_of_the_full_example_is_looked_for(tmp_path: Path) -> None:
     settings = load_settings(FULL, {})
 
-    assert len(settings.missing_secrets()) == 2
+    assert len(settings.missing_secrets()) == 3
