@@ -82,7 +82,8 @@ def statsd_lines(
     since: incidents that began later are events; None for no events.
     """
     for gauge in gauges(board, environment=environment, most_series=most_series):
-        yield f"{gauge.metric}:{gauge.value!r}|g|#{','.join(gauge.tags)}"
+        tagged = f"|#{','.join(gauge.tags)}" if gauge.tags else ""
+        yield f"{gauge.metric}:{gauge.value!r}|g{tagged}"
     shared = (f"env:{_tag(environment)}",) if environment else ()
     for card in kept_cards(board.cards, most_series):
         tags = ",".join((*_tags(card), *shared))

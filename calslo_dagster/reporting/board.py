@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -295,9 +295,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.timestamp()
     return [getattr(value, name) for name in _SPEND] if isinstance(value, Spend) else value
-
-
-def of_state(board: Board, *states: State) -> Board:
-    """Return the board with the cards of these states only; counts and health stay those of all."""
-    cards = tuple(card for card in board.cards if card.state in states)
-    return replace(board, cards=cards, version=_version(cards, board.alerts))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from calslo_dagster.pipeline.advance_alerts import advance_alerts
 from calslo_dagster.pipeline.measure_availability import measure_availability
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.read_board import board_stamp, breaches_of, read_board
@@ -226,3 +227,15 @@ def test_the_number_of_statements_does_not_grow_with_the_slices(project: Project
 
     assert more == few
     assert board.counts[State.MEETING] == 200
+
+
+def test_a_breach_that_pages_is_an_active_alert_and_its_card_names_the_incident(project: Project) -> None:
+    folded(project, "mmbbb")
+    advance_alerts(project, now=NOW)
+
+    board = read_board(project, now=NOW, filter=OF_SLO)
+
+    [alert] = [one for one in board.alerts if one.kind == "breach"]
+    assert (alert.slo, alert.state, alert.slices, alert.members) == (SLO, "firing", ("*",), 1)
+    assert alert.title == project.registry.find(SLO).title
+    assert board.cards[0].incident_id == alert.id
