@@ -170,6 +170,11 @@ def _based(slo: SLO, watch: Watch, day: Snapshot) -> Watch:
     return replace(based, baseline=_baseline(slo, day, watch.limit), labels=day.labeled / day.events)
 
 
+def tolerance_of(slo: SLO, day: Snapshot, own: float | None) -> float:
+    """Return the calibration error that evidence mode tolerates of such scores; own: that of the slice, if any."""
+    return _baseline(slo, day, own).tolerance
+
+
 def _baseline(slo: SLO, day: Snapshot, tolerance: float | None) -> Baseline:
     return _tolerating(slo, Baseline.of(day), tolerance)
 
