@@ -56,18 +56,20 @@ def load_registry(settings: Settings) -> Registry:
 
     Raises PluginError for code that does not load, SettingsError for section `slos`, each with every mistake.
     """
-    return Registry(_sharing(settings, [entry.slo for entry in load_entries(settings)]))
+    return Registry(entry.slo for entry in load_entries(settings))
 
 
-def _sharing(settings: Settings, slos: Sequence[SLO]) -> Iterator[SLO]:
-    """Yield the SLOs, those in evidence mode with equal shares of the false alarms that all of them may have."""
+def _sharing(settings: Settings, entries: Sequence[Entry]) -> Iterator[Entry]:
+    """Yield the entries, those in evidence mode with equal shares of the false alarms that all of them may have."""
+    slos = [entry.slo for entry in entries]
     sharing = [slo.name for slo in slos if slo.mode is Mode.EVIDENCE and not isinstance(slo.trial, Certain)]
-    for slo in slos:
-        if slo.name in sharing:
+    for entry in entries:
+        if entry.slo.name in sharing:
             allowed, count = settings.evidence, len(sharing)
-            yield replace(slo, alarms=AlarmRates(allowed.false_breaches / count, allowed.false_warnings / count))
+            alarms = AlarmRates(allowed.false_breaches / count, allowed.false_warnings / count)
+            yield replace(entry, slo=replace(entry.slo, alarms=alarms))
         else:
-            yield slo
+            yield entry
 
 
 def load_entries(settings: Settings) -> tuple[Entry, ...]:
@@ -84,7 +86,7 @@ def load_entries(settings: Settings) -> tuple[Entry, ...]:
     mistakes += dead_tiers(settings, (entry.slo for entry in measured))
     if mistakes:
         raise SettingsError("\n".join(map(str, sorted(mistakes))))
-    return measured
+    return tuple(_sharing(settings, measured))
 
 
 def _entry(settings: Settings, found: Found) -> Entry | tuple[Mistake, ...]:

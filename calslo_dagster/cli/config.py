@@ -34,7 +34,8 @@ def check(config: Path | None) -> None:
     """Print every mistake in the settings, each with file, line and key, and exit with 2; without one, what was found.
 
     Loads your own SLOs and reads the manifests too. A secret that is not set on this machine is told and is no
-    mistake; neither is a fall-back channel that nobody away from this machine would see. What can hardly be meant is
+    mistake; neither is a fall-back channel that nobody away from this machine would see, nor a key that an SLO in
+    evidence mode does not go by. What can hardly be meant is
     warned of: a constant of the ECE bound that noise alone breaks or that hides errors, a template that cannot be read.
 
     \b
@@ -93,6 +94,7 @@ def _tell(settings: "Settings") -> None:
     """Print what was found, without secrets."""
     from calslo_dagster.plugins import load_registry  # noqa: PLC0415 - keeps --help fast
     from calslo_dagster.settings.checks import notes  # noqa: PLC0415 - keeps --help fast
+    from calslo_dagster.settings.idle import idle_keys  # noqa: PLC0415 - keeps --help fast
 
     slos = load_registry(settings)
     click.echo(f"settings  {settings.file or 'no file, all defaults'}")
@@ -101,7 +103,7 @@ def _tell(settings: "Settings") -> None:
     click.echo(f"sources   {', '.join(f'{source.name} ({source.kind})' for source in settings.logs)}")
     click.echo(f"slices    {', '.join(settings.slices.columns) or 'none'}")
     click.echo(f"SLOs      {', '.join(slos.names)}")
-    for note in (*settings.missing_secrets(), *notes(settings)):
+    for note in (*settings.missing_secrets(), *notes(settings), *idle_keys(settings, slos)):
         click.echo(f"note: {note}")
     for doubt in doubts_of(settings):
         click.echo(f"warning: {doubt}")

@@ -114,7 +114,11 @@ def _row(entry: "Entry") -> dict[str, Any]:
 
 
 def _details(entry: "Entry") -> dict[str, Any]:
+    from calslo_dagster.settings.idle import ignored_by  # noqa: PLC0415 - keeps --help fast
+    from calslo_dagster.slo.trials import Certain, Mode  # noqa: PLC0415 - keeps --help fast
+
     slo = entry.slo
+    is_certain = isinstance(slo.trial, Certain)
     return {
         "description": slo.description,
         "needs": sorted(slo.needs),
@@ -125,6 +129,9 @@ def _details(entry: "Entry") -> dict[str, Any]:
         "overrides": [{"slices": o.slices, "models": o.models, "fail": o.fail, "warn": o.warn} for o in slo.overrides],
         "open_after": slo.open_after,
         "close_after": slo.close_after,
+        "mode": slo.mode.value,
+        "false_breaches": None if slo.mode is Mode.THRESHOLD else 0.0 if is_certain else slo.alarms.breaches,
+        "ignored": [] if slo.mode is Mode.THRESHOLD else sorted(ignored_by(slo)),
         "owner": slo.owner,
         "runbook": slo.runbook,
     }
@@ -158,6 +165,7 @@ def _page(row: dict[str, Any]) -> str:
         "needs": f"{row['min_events']:,} events with {', '.join(row['needs']) or 'no column in particular'}",
         "slices": row["slices"],
         "breach": f"opens after {row['open_after']} and closes after {row['close_after']} windows in a row",
+        "mode": _mode(row),
         "owner": row["owner"],
         "origin": row["origin"],
     }
@@ -169,6 +177,15 @@ def _page(row: dict[str, Any]) -> str:
     blocks += [_filled(f"{p['name']} = {p['value']}: {p['text']}", "  ") for p in row["parameters"]]
     blocks += ["", _filled(row["runbook"], "runbook     ")] if row["runbook"] else []
     return "\n".join(blocks)
+
+
+def _mode(row: dict[str, Any]) -> str:
+    if row["false_breaches"] is None:
+        return str(row["mode"])
+    if not row["false_breaches"]:
+        return f"{row['mode']}: judged as by threshold, for it counts facts, and chance has no part in them"
+    kept = f"{row['mode']}: at most {row['false_breaches']:.3g} false breaches in 30 days, over all slices"
+    return f"{kept}; does not go by {', '.join(row['ignored'])}" if row["ignored"] else kept
 
 
 def _filled(text: str, start: str) -> str:

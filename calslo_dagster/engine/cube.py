@@ -138,19 +138,23 @@ class _Cube:
         sums = ("n",) if name_columns else fact.sums
         code = fact.keys[0] if fact.keys and not name_columns else "0"
         columns = [*keys, *names, f"(t - {self.panes.start_us}) // {self.panes.width_us} AS pane", f"{code} AS code"]
-        values = [f"CAST(sum({identifier(name)}) AS BIGINT) AS sum_{i}" for i, name in enumerate(sums)]
+        is_grouped = bool(name_columns) or self._merges(fact)
+        total = "CAST(sum({}) AS BIGINT) AS sum_{}" if is_grouped else "{} AS sum_{}"
+        values = [total.format(identifier(name), i) for i, name in enumerate(sums)]
         groups = ", ".join(str(i + 1) for i in range(len(columns)))
         valid = " AND bin >= 0" if fact is CELLS else ""
-        grouped = (
-            f"SELECT {', '.join(columns + values)} FROM ({self.tables.selects[fact.name]})"
-            f" WHERE {self._within()}{valid} GROUP BY {groups}"
-        )
+        rows = f"FROM ({self.tables.selects[fact.name]}) WHERE {self._within()}{valid}"
+        facts = f"SELECT {', '.join(columns + values)} {rows}" + (f" GROUP BY {groups}" if is_grouped else "")
         joins = join("slice_keys", "key", len(keys)) + (join("code_names", "name", len(names)) if names else "")
         code = "code_names.place" if names else "code"
         listed = ["slice_keys.place", "pane", code, *(f"sum_{i}" for i in range(len(sums)))]
         casts = ", ".join(f"CAST({column} AS BIGINT) AS column_{i}" for i, column in enumerate(listed))
         # The rows of a slice may come in any order, so that those of the only one need not be sorted.
-        return f"SELECT {casts} FROM ({grouped}) AS facts{joins}" + (" ORDER BY 1" if keys else "")
+        return f"SELECT {casts} FROM ({facts}) AS facts{joins}" + (" ORDER BY 1" if keys else "")
+
+    def _merges(self, fact: Fact) -> bool:
+        """Whether many stored rows make one of the view, so that adding them up here leaves few to be handed over."""
+        return set(self.view) != set(self.tables.slice_columns) or self.panes.width_us > fact.resolution_us
 
     def _within(self) -> str:
         start, width = self.panes.start_us, self.panes.width_us
@@ -162,23 +166,30 @@ class _SliceStream:
 
     def __init__(self, batches: Generator[pa.RecordBatch], sums: int) -> None:
         self._batches = batches
-        self._rest = np.empty((0, 3 + sums), dtype=np.int64)
+        self._rest: list[Ints] = [np.empty(0, dtype=np.int64)] * (3 + sums)
 
     def take(self, place: int) -> Ints:
         """Return the rows of the slice at this place, without the place; slices are asked for in ascending order."""
         parts = []
         while True:
-            end = int(np.searchsorted(self._rest[:, 0], place, side="right"))
-            parts.append(self._rest[:end, 1:])
-            if end < len(self._rest) or (batch := next(self._batches, None)) is None:
-                self._rest = self._rest[end:]
-                return np.concatenate(parts)
-            # Column by column, as they come and as they are worked on.
-            self._rest = np.stack([column.to_numpy(zero_copy_only=False) for column in batch.columns]).T
+            end = int(np.searchsorted(self._rest[0], place, side="right"))
+            parts.append([column[:end] for column in self._rest[1:]])
+            if end < len(self._rest[0]) or (batch := next(self._batches, None)) is None:
+                self._rest = [column[end:] for column in self._rest]
+                return _joined(parts)
+            self._rest = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
 
     def close(self) -> None:
         """Stop reading."""
         self._batches.close()
+
+
+def _joined(parts: list[list[Ints]]) -> Ints:
+    """Return the rows of all parts, which lie column by column, as they come and as they are worked on."""
+    columns = np.empty((len(parts[0]), sum(len(part[0]) for part in parts)), dtype=np.int64)
+    for place, column in enumerate(columns):
+        np.concatenate([part[place] for part in parts], out=column)
+    return columns.T
 
 
 def places(rows: list[SliceValues], columns: int) -> pa.Table:

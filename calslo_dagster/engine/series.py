@@ -163,17 +163,25 @@ def _running(rows: Ints, panes: int, sums: int) -> tuple[Ints, Ints]:
     codes = np.flatnonzero(np.bincount(rows[:, 1]))
     place = np.searchsorted(codes, np.arange(codes[-1] + 1 if len(codes) else 0))[rows[:, 1]]
     out = np.zeros((panes + 1, sums, len(codes)), dtype=np.int64)
-    out[rows[:, 0] + 1, :, place] = rows[:, 2:]
+    at = (rows[:, 0] + 1) * (sums * len(codes)) + place
+    for row, column in enumerate(rows[:, 2:].T):
+        np.add.at(out.reshape(-1), at + row * len(codes), column)
     return codes, np.cumsum(out, axis=0, out=out)
 
 
 def _sizes(rows: SliceRows, panes: int) -> Floats:
+    """Bound the sums of a pane by what the largest number of each of its rows comes to."""
     sizes = [
-        np.bincount(part[:, 0] + 1, weights=np.abs(sums.astype(np.float64)), minlength=panes + 1)
+        np.bincount(part[:, 0] + 1, weights=_largest(part[:, 2:]), minlength=panes + 1)
         for part in (rows.totals, rows.cells)
-        for sums in part[:, 2:].T
     ]
     return np.cumsum(np.max(sizes, axis=0))
+
+
+def _largest(sums: Ints) -> Floats:
+    """Return the largest size of a number in each row, shape (rows,)."""
+    largest: Floats = np.maximum(sums.max(axis=1).astype(np.float64), -sums.min(axis=1).astype(np.float64))
+    return largest
 
 
 def _check_size(events: int, size: float) -> None:

@@ -14,6 +14,7 @@ from calslo_dagster.pipeline.judge_span import Told, Trial, bare_days, coarse_da
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.read_signals import burn_severity
 from calslo_dagster.pipeline.read_snapshots import snapshots_over
+from calslo_dagster.pipeline.weigh_evidence import is_weighed
 from calslo_dagster.plugins import load_registry
 from calslo_dagster.settings import Settings
 from calslo_dagster.slo.budget import plan_tiers
@@ -73,8 +74,10 @@ class _Side:
 
     def definition(self, slo: str) -> dict[str, Any]:
         """Return what of the SLO bears on verdicts, breaches or pages."""
-        found = self.trials[slo].context.slo
-        return {**definition(found), "severity": found.severity, "evaluation_step": self.trials[slo].grid.step}
+        trial = self.trials[slo]
+        found = trial.context.slo
+        matured = {"label_maturity": trial.context.maturity} if is_weighed(found) else {}
+        return {**definition(found), **matured, "severity": found.severity, "evaluation_step": trial.grid.step}
 
 
 def backtest_slos(

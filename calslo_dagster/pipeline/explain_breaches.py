@@ -15,9 +15,10 @@ from calslo_dagster.engine.courses import Courses
 from calslo_dagster.engine.facts import HOUR_US
 from calslo_dagster.engine.read import SliceKey
 from calslo_dagster.errors import CalsloError
-from calslo_dagster.pipeline.context import step_of
+from calslo_dagster.pipeline.context import expected_of, step_of
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.read_snapshots import Snapshots, snapshots_over
+from calslo_dagster.pipeline.weigh_evidence import is_weighed
 from calslo_dagster.slo.causes import Case, Cause, Pace, Pair
 from calslo_dagster.slo.model import SLO, Cadence, Manifest
 from calslo_dagster.slo.slices import slice_name
@@ -132,23 +133,39 @@ def _by_window(found: Iterable[Breach]) -> list[Breach]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Scene:
+    """When a breach was, by the clock of the events: evidence looks at what has matured, over a day at least."""
+
+    onset: datetime
+    window: Window
+
+    @classmethod
+    def of(cls, project: Project, slo: SLO, breach: Breach) -> "_Scene":
+        weighed = is_weighed(slo)
+        lag = project.settings.label_maturity if weighed and "label" in slo.needs else timedelta(0)
+        end = (breach.peak_at or breach.opened_at) - lag
+        return cls(breach.onset - lag, Window(end - (max(DAY, slo.window) if weighed else slo.window), end))
+
+
+@dataclass(frozen=True, slots=True)
 class _Examiner:
     project: Project
     connection: DuckDBPyConnection
-    manifests: Mapping[str, Manifest]
+    manifests: Mapping[tuple[str, str], Manifest]
     read: dict[tuple[Window, str | None], Slices]
 
     @classmethod
     def of(cls, project: Project, connection: DuckDBPyConnection) -> "_Examiner":
         with project.store.read() as session:
-            fitted = {manifest.version: manifest for manifest in manifests.every(session)}
+            fitted = {(manifest.version, manifest.slice): manifest for manifest in manifests.every(session)}
         return cls(project, connection, fitted, {})
 
     def case(self, breach: Breach) -> Case:
         """Return the facts around the breach."""
         slo = self.project.registry.find(breach.slo)
-        window = _worst_window(slo, breach)
-        before, repeats = self._well_before(slo, breach, window)
+        scene = _Scene.of(self.project, slo, breach)
+        window = scene.window
+        before, repeats = self._well_before(slo, breach, scene)
         now = {name: repeated(one, repeats) for name, one in self._slices(window).items()}
         then = self._merged(before, None)
         pairs = {name: Pair(now.get(name, Snapshot()), then.get(name, Snapshot())) for name in {*now, *then}}
@@ -157,28 +174,31 @@ class _Examiner:
         return Case(
             slo=slo,
             slice=breach.slice,
-            onset=breach.onset,
+            onset=scene.onset,
             step=step_of(self.project, slo),
             limit=_limit(breach),
             whole=whole,
             parts=self._parts(key, pairs) if key else {},
             siblings={name: pair for name, pair in pairs.items() if name != breach.slice and self._is_leaf(name)},
             versions=self._versions(breach.slice, window, before, whole, repeats=repeats),
-            arrivals=self._arrivals(key, breach.onset, window) if key else {},
-            manifests=self.manifests,
+            arrivals=self._arrivals(key, scene) if key else {},
+            manifests=expected_of(self.manifests, {version for version, _ in self.manifests}, breach.slice),
             is_weekly=slo.cadence is Cadence.WEEKLY,
             repeats=repeats,
-            pace=self._pace(key, breach, window) if key else None,
+            pace=self._pace(key, scene) if key else None,
         )
 
-    def _well_before(self, slo: SLO, breach: Breach, window: Window) -> tuple[list[Window], int]:
+    def _well_before(self, slo: SLO, breach: Breach, scene: _Scene) -> tuple[list[Window], int]:
         """Return windows when all was well, at the same time of day, and how often the worst window weighs as much.
 
         Windows of a day and more end before the trouble can have begun, a window before the onset; of shorter ones the
         same time of up to four days before, without those in which this slice was breached.
         """
+        window = scene.window
         if slo.cadence is Cadence.WEEKLY:
             return [baseline_of(window)], 1
+        if window.length >= DAY:
+            return [self._day_before(breach.slice, scene)], 1
         with self.project.store.read() as session:
             span = Window(window.start - 2 * WEEK, window.end)
             bad = [
@@ -187,15 +207,18 @@ class _Examiner:
                 if one.slice == breach.slice
             ]
         bad = [one for one in bad if one.start < one.end]
-        before_onset = max(1, -(-(window.end - breach.onset) // DAY))
-        if slo.window >= DAY:
-            shifts = (-(-(window.end - breach.onset + slo.window) // DAY), before_onset)
-            earlier = [Window(window.start - k * DAY, window.end - k * DAY) for k in shifts]
-            return [next((one for one in earlier if breach.slice in self._slices(one)), earlier[0])], 1
+        before_onset = _days(window.end - scene.onset)
         earlier = [Window(window.start - k * DAY, window.end - k * DAY) for k in range(before_onset, before_onset + 14)]
         well = [one for one in earlier if not any(one.overlaps(b) for b in bad)]
         known = [one for one in well[:MOST_DAYS] if breach.slice in self._slices(one)]
         return known, 1 if slo.unit == "events" else max(1, len(known))
+
+    def _day_before(self, name: str, scene: _Scene) -> Window:
+        """Return a window of a day or more that ended a window before the onset, or if there is none, at the onset."""
+        window, since = scene.window, scene.window.end - scene.onset
+        shifts = (_days(since + window.length), _days(since))
+        earlier = [Window(window.start - k * DAY, window.end - k * DAY) for k in shifts]
+        return next((one for one in earlier if name in self._slices(one)), earlier[0])
 
     def _slices(self, window: Window, version: str | None = None) -> Slices:
         if (window, version) not in self.read:
@@ -271,9 +294,9 @@ class _Examiner:
             return None
         return Courses(self.connection, snapshots.folders, micros(span.start), micros(span.end))
 
-    def _arrivals(self, key: SliceKey, onset: datetime, window: Window) -> dict[str, tuple[datetime, float]]:
+    def _arrivals(self, key: SliceKey, scene: _Scene) -> dict[str, tuple[datetime, float]]:
         """Return the hour at which the share of each version rose most, and by how much."""
-        span = Window(_hour(onset) - 4 * DAY, _hour(max(window.end, onset)) + HOUR)
+        span = Window(_hour(scene.onset) - 4 * DAY, _hour(max(scene.window.end, scene.onset)) + HOUR)
         courses = self._courses(span)
         if courses is None:
             return {}
@@ -286,8 +309,9 @@ class _Examiner:
                 risen[version] = (span.start + hour * HOUR, rise)
         return risen
 
-    def _pace(self, key: SliceKey, breach: Breach, window: Window) -> Pace | None:
+    def _pace(self, key: SliceKey, scene: _Scene) -> Pace | None:
         """Return the most unusual hour of the breach up to its worst window, None without any."""
+        window = scene.window
         span = Window(_hour(window.end) - LOOK_BACK, _hour(window.end))
         courses = self._courses(span)
         rows = courses.totals(key[0], _ROWS).get(key[1]) if courses else None
@@ -296,7 +320,7 @@ class _Examiner:
         counts = rows.sum(axis=0).astype(np.float64)
         counts[: int(np.argmax(counts > 0))] = np.nan
         course = count_course(counts, limit=_UNUSUAL)
-        first = max(0, (min(_hour(breach.onset), window.start) - span.start) // HOUR)
+        first = max(0, (min(_hour(scene.onset), window.start) - span.start) // HOUR)
         scores = np.nan_to_num(course.score[first:])
         if not len(scores):
             return None
@@ -311,17 +335,16 @@ def _of_one(snapshot: Snapshot, version: str) -> Snapshot | None:
     return snapshot if len(snapshot.versions) == 1 else None
 
 
-def _worst_window(slo: SLO, breach: Breach) -> Window:
-    end = breach.peak_at or breach.opened_at
-    return Window(end - slo.window, end)
-
-
 def _limit(breach: Breach) -> float | None:
     """Return the limit that was missed; of a pair, the end that is nearer to the worst value."""
     limit = breach.threshold
     if isinstance(limit, tuple):
         return min(limit, key=lambda one: abs((breach.peak_value or 0.0) - one))
     return limit
+
+
+def _days(length: timedelta) -> int:
+    return max(1, -(-length // DAY))
 
 
 def _hour(instant: datetime) -> datetime:

@@ -1,8 +1,9 @@
 """Project where the calibration of each slice is heading, from the snapshots of the four weeks before a day.
 
 What is projected is signed, the shift and the slope of the log odds, and each is held against the value at which the
-true calibration error of the slice's scores would be the fail limit of `ece_bound`. Only days that are over count, and
-of those only the ones whose labels have come: labels that come first are often of one kind.
+true calibration error of the slice's scores would be the fail limit of `ece_bound`, or in evidence mode what it
+tolerates. Only days that are over count, and of those only the ones whose labels have come: labels that come first are
+often of one kind.
 """
 
 import math
@@ -16,10 +17,12 @@ from calslo_dagster.pipeline.context import expected_manifests
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.read_snapshots import snapshots_over
 from calslo_dagster.pipeline.watermark import current_watermark
-from calslo_dagster.slo.limits import limits_for
-from calslo_dagster.slo.model import EVERYTHING, SLO, Evidence, Manifest
+from calslo_dagster.slo.limits import limits_for, own_limits
+from calslo_dagster.slo.model import EVERYTHING, SLO, Bound, Evidence, Manifest
 from calslo_dagster.slo.slice_trends import Quantity, SliceTrend, Subject, slice_trends
 from calslo_dagster.slo.slices import matches
+from calslo_dagster.slo.trials import Mode
+from calslo_dagster.slo.watch import tolerance_of
 from calslo_dagster.slo.windows import DAY, day_span
 from calslo_dagster.stats.daily import Daily
 from calslo_dagster.stats.estimate import Estimate
@@ -118,8 +121,7 @@ def _point(
     slo: SLO, day: date, of: tuple[str, str], snapshot: Snapshot, *, fitted: Mapping[tuple[str, str], Manifest]
 ) -> _Point:
     """Return what the day says of the slice and model."""
-    expected = expected_manifests(fitted, snapshot, of[0])
-    fail = limits_for(slo, Evidence(snapshot, expected=expected), *of).fail if snapshot.labeled else None
+    fail = _fail(slo, of, snapshot, fitted=fitted) if snapshot.labeled else None
     return _Point(
         day=day,
         events=snapshot.events,
@@ -128,6 +130,15 @@ def _point(
         slope=recalibration(snapshot).slope,
         fail=fail if isinstance(fail, float) and 0.0 < fail < 1.0 else None,
     )
+
+
+def _fail(
+    slo: SLO, of: tuple[str, str], snapshot: Snapshot, *, fitted: Mapping[tuple[str, str], Manifest]
+) -> Bound | None:
+    """Return the calibration error past which the slice is breached, in the mode that the SLO has."""
+    if slo.mode is Mode.EVIDENCE:
+        return tolerance_of(slo, snapshot, own_limits(slo, *of)[0])
+    return limits_for(slo, Evidence(snapshot, expected=expected_manifests(fitted, snapshot, of[0])), *of).fail
 
 
 def _projected(subject: Subject, course: _Course) -> list[SliceTrend]:

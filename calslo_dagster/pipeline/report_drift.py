@@ -12,7 +12,8 @@ from calslo_dagster.reporting.attribution import Attributed, Part, attributed
 from calslo_dagster.reporting.distances import ScoreDistance, score_distances
 from calslo_dagster.reporting.drift import DriftRow, drift_rows, judged_rows
 from calslo_dagster.slo.drift import JudgedChange, judge_week
-from calslo_dagster.slo.model import Verdict
+from calslo_dagster.slo.limits import own_limits
+from calslo_dagster.slo.model import EVERYTHING, Verdict
 from calslo_dagster.slo.windows import Window, baseline_of, week_of
 from calslo_dagster.stats.attribution import Metric
 from calslo_dagster.stats.changes import changes
@@ -55,29 +56,37 @@ class _Found:
 def report_drift(project: Project, weeks: Sequence[datetime]) -> DriftReport:
     """Compare each ISO week that begins on these Mondays with the one before, and store what is found."""
     stored, week, found = 0, week_of(weeks[-1]), _Found({}, (), ())
-    limit = _limit(project)
     with project.engine() as connection:
         for monday in weeks:
             week = week_of(monday)
             snapshots = snapshots_over(project, connection, Window(baseline_of(week).start, week.end))
-            found = _compared(project, snapshots.window(week), snapshots.window(baseline_of(week)), limit)
+            found = _compared(project, snapshots.window(week), snapshots.window(baseline_of(week)))
             _store(project, week.end, found)
             stored += sum(map(len, found.judged.values()))
     return DriftReport(week.end, tuple(drift_rows(week.start, found.judged)), found.attributed, found.distances, stored)
 
 
-def _limit(project: Project) -> float:
-    """Return the limit of the weekly drift SLO; its default where that SLO is switched off."""
-    limit = project.registry.find(DRIFT_SLO).objective.limit if DRIFT_SLO in project.registry else _DEFAULT_LIMIT
-    return limit if isinstance(limit, float) else _DEFAULT_LIMIT
+def _limits(project: Project, names: Sequence[str]) -> dict[str, float]:
+    """Return the limit of the weekly drift SLO in each slice; its default where that SLO is switched off."""
+    if DRIFT_SLO not in project.registry:
+        return dict.fromkeys(names, _DEFAULT_LIMIT)
+    slo = project.registry.find(DRIFT_SLO)
+    model = next(iter(project.models)) if len(project.models) == 1 else EVERYTHING
+    limit = slo.objective.limit if isinstance(slo.objective.limit, float) else _DEFAULT_LIMIT
+    own = {name: own_limits(slo, name, model)[0] for name in names}
+    return {name: limit if found is None else found for name, found in own.items()}
 
 
-def _compared(project: Project, now: Week, before: Week, limit: float) -> _Found:
+def _compared(project: Project, now: Week, before: Week) -> _Found:
     names, none = sorted({*now, *before}), Snapshot()
     moved = {name: changes(now.get(name, none), before.get(name, none)) for name in names}
     views = {name: project.slice_keys[name][0] for name in names}
     distances = (one for name in names for one in score_distances(name, now.get(name, none), before.get(name, none)))
-    return _Found(judge_week(moved, views, limit), tuple(_attributed(project, names, now, before)), tuple(distances))
+    return _Found(
+        judge_week(moved, views, _limits(project, names)),
+        tuple(_attributed(project, names, now, before)),
+        tuple(distances),
+    )
 
 
 def _attributed(project: Project, names: Sequence[str], now: Week, before: Week) -> Iterator[Attributed]:

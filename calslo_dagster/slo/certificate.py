@@ -15,7 +15,7 @@ from calslo_dagster.slo.power import POWER
 from calslo_dagster.slo.prediction import Prediction, predict
 from calslo_dagster.slo.rehearsal import Count, Stage, delay, false_breaches, judged, seen_share
 from calslo_dagster.slo.traffic import CALIBRATED, Truth
-from calslo_dagster.slo.trials import Calibration, Certain, Rate
+from calslo_dagster.slo.trials import Calibration, Certain, Mode, Rate
 from calslo_dagster.slo.windows import DAY
 from calslo_dagster.stats.alarm_budget import MONTH
 
@@ -136,6 +136,8 @@ def certify(stage: Stage, *, months: float, seed: int, stands_for: int = 1) -> C
     )
     if why := unusable(stage):
         return replace(found, reason=why)
+    if why := undecided(stage):
+        return replace(found, standing=Standing.BLIND, reason=why)
     kept = tuple(_kept(stage, months=months, seed=seed))
     seen = sight_of(stage, np.random.default_rng([seed, 1]))
     standing, reason = _standing(stage, kept, seen)
@@ -154,6 +156,12 @@ def unusable(stage: Stage) -> str:
         return ""
     is_kept = passes(stage.slo.objective.operator, row.value, limit)
     return "" if is_kept else f"this traffic misses the promise without any noise: {row.reason}"
+
+
+def undecided(stage: Stage) -> str:
+    """Return why an SLO in evidence mode tells nothing even from millions of events; nothing if it does."""
+    row = _large(stage) if stage.is_sure else None
+    return f"even millions of events leave it unknown: {row.reason}" if row and row.verdict is Verdict.UNKNOWN else ""
 
 
 def _large(stage: Stage) -> Measurement:
@@ -189,7 +197,7 @@ def allowed_rate(stage: Stage) -> float:
 
     In evidence mode what was budgeted, else one in three months, which is as many as there are true ones.
     """
-    return stage.looks_per_month / stage.threshold if stage.is_bet_on else TRUE_PER_MONTH
+    return stage.slo.alarms.breaches / stage.slices if stage.slo.mode is Mode.EVIDENCE else TRUE_PER_MONTH
 
 
 def is_quiet(stage: Stage) -> bool:
@@ -197,13 +205,18 @@ def is_quiet(stage: Stage) -> bool:
     if stage.is_bet_on:
         return True
     decisive = [predict(stage, truth) for _, truth, decides in truths(stage) if decides]
-    return all((p.per_month or 0.0) <= TRUE_PER_MONTH and p.tail <= 1 - stage.slo.target for p in decisive)
+    return all(_is_few(p.per_month or 0.0, stage) and p.tail <= 1 - stage.slo.target for p in decisive)
+
+
+def _is_few(rate: float, stage: Stage) -> bool:
+    # What is predicted to use up the budget differs from it by rounding.
+    return rate <= allowed_rate(stage) * (1 + 1e-9)
 
 
 def is_sighted(stage: Stage) -> bool:
     """Whether odds that are wrong by three are found, in a window or, in evidence mode, within a month."""
     rng = np.random.default_rng(_SIGHT_SEED)
-    if _hardly_judged(predict(stage, CALIBRATED), stage):
+    if _hardly_judged(predict(stage, CALIBRATED), stage) or undecided(stage):
         return False
     if isinstance(stage.slo.trial, Certain) or not _is_about_truth(stage):
         return True
@@ -226,7 +239,7 @@ def _standing(stage: Stage, kept: tuple[Kept, ...], seen: Seen) -> tuple[Standin
     if _hardly_judged(worst.prediction, stage):
         events, least = worst.prediction.events, stage.slo.min_events
         return Standing.BLIND, f"hardly a window is judged: it holds {events:,.0f} events, min_events is {least:,}"
-    if worst.rate > allowed_rate(stage) and past <= _MOSTLY:
+    if not _is_few(worst.rate, stage) and past <= _MOSTLY:
         return Standing.NOISY, f"{worst.rate:.3g} false breaches a slice and month while the promise is kept"
     if past > allowed:
         return Standing.NOISY, f"{past:.2g} of the windows are past the limit by chance alone, {allowed:.2g} may be"

@@ -21,7 +21,7 @@ from calslo_dagster.slo.model import (
     Override,
     Severity,
 )
-from calslo_dagster.slo.trials import Calibration, Interval, Mode, Rate
+from calslo_dagster.slo.trials import Calibration, Interval, Mode, Rate, Untestable
 from calslo_dagster.slo.windows import STEP, WEEK
 
 _RANGES: Final = {"share": (0.0, 1.0), "us": (0.0, math.inf), "events": (0.0, math.inf)}
@@ -102,9 +102,8 @@ def _form(slo: SLO) -> Iterator[str]:
 def _trial(slo: SLO) -> Iterator[str]:
     if slo.mode is not Mode.EVIDENCE:
         return
-    if slo.pane is not None and isinstance(slo.trial, Interval):
-        yield "mode evidence needs the noise of the value, which no aggregate over panes has; write mode: threshold"
-        return
+    if isinstance(slo.trial, Untestable) or (slo.pane is not None and isinstance(slo.trial, Interval)):
+        yield "mode evidence needs the noise of the value, which nobody knows of this one; write mode: threshold"
     if not isinstance(slo.trial, (Calibration, Rate)):
         return
     operators = (Operator.AT_MOST, Operator.BELOW)
@@ -115,8 +114,21 @@ def _trial(slo: SLO) -> Iterator[str]:
     limits = [slo.objective.limit, *(override.fail for override in slo.overrides)]
     if isinstance(slo.trial, Rate) and slo.trial.limit is None and 0 in limits:
         yield "mode evidence takes a limit above 0, for a single hit misses one of 0 for certain; write mode: threshold"
-    if isinstance(slo.trial, Rate) and slo.trial.limit is not None and slo.overrides:
+    if isinstance(slo.trial, Rate) and slo.trial.hit_from is not None:
+        yield from _counted(slo, slo.trial.hit_from)
+
+
+def _counted(slo: SLO, hit_from: float) -> Iterator[str]:
+    """Yield what is wrong with the limits of an SLO whose hits have been counted from one limit on."""
+    if slo.overrides:
         yield "mode evidence counts events past one limit in all slices; remove overrides, or write mode: threshold"
+    if slo.objective.limit != hit_from:
+        yield (
+            f"mode evidence counts events from {hit_from:g} {slo.unit} on, and fail is {slo.objective.limit}; remove "
+            f"fail and set latency_limit_us and parameters.limit_us to it, or write mode: threshold"
+        )
+    if slo.objective.warn is not None:
+        yield f"mode evidence counts no events for warn {slo.objective.warn}; remove warn, or write mode: threshold"
 
 
 def _timing(slo: SLO) -> Iterator[str]:

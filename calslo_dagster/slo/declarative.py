@@ -12,9 +12,9 @@ import numpy as np
 from calslo_dagster.errors import SettingsError
 from calslo_dagster.slo.limits import plain
 from calslo_dagster.slo.many import Windows, many_of
-from calslo_dagster.slo.metrics import Metric, metric
+from calslo_dagster.slo.metrics import NOISE_UNKNOWN, Metric, metric
 from calslo_dagster.slo.model import EVERYTHING, SLO, Bound, Cadence, Evidence, Objective, Operator, Override, Severity
-from calslo_dagster.slo.trials import BY_INTERVAL, Certain, Counts, Mode, Rate, Trial
+from calslo_dagster.slo.trials import BY_INTERVAL, Certain, Counts, Mode, Rate, Trial, Untestable
 from calslo_dagster.slo.windows import DAY, STEP
 from calslo_dagster.stats.batch import Values
 from calslo_dagster.stats.estimate import Estimate
@@ -157,7 +157,8 @@ def _trial(measured: Metric, declaration: Declaration) -> Trial:
     is_plain = declaration.aggregation is Aggregation.WINDOW and declaration.cadence is Cadence.MINUTE
     if measured.name in _COUNTS and is_upper and is_plain:
         return Rate(_COUNTS[measured.name])
-    return BY_INTERVAL
+    is_noise_known = declaration.aggregation is Aggregation.WINDOW and measured.name not in NOISE_UNKNOWN
+    return BY_INTERVAL if is_noise_known else Untestable()
 
 
 def _clamped(snapshot: Snapshot) -> Counts:

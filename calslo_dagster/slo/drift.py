@@ -83,14 +83,14 @@ def judge_change(delta: Delta, limit: float, *, level: float = LEVEL) -> JudgedC
 
 
 def judge_week(
-    changes: Mapping[str, Sequence[Delta]], views: Mapping[str, tuple[str, ...]], limit: float
+    changes: Mapping[str, Sequence[Delta]], views: Mapping[str, tuple[str, ...]], limits: Mapping[str, float]
 ) -> dict[str, tuple[JudgedChange, ...]]:
-    """Return the verdicts on all changes of all slices; `views` names the columns of each slice.
+    """Return the verdicts on all changes of all slices; `views` names the columns of each slice, `limits` its limit.
 
     A breach that the number of slices explains becomes a warning; metrics that another one judges take its verdict.
     """
     alone = {
-        name: {d.metric: judge_change(d, limit) for d in deltas if RULES[d.metric].judged_by == d.metric}
+        name: {d.metric: judge_change(d, limits[name]) for d in deltas if RULES[d.metric].judged_by == d.metric}
         for name, deltas in changes.items()
     }
     kept = _controlled(alone, views)

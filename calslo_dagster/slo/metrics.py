@@ -111,3 +111,7 @@ _ALL: Final = (
     Metric("conflicts", "prediction ids with both labels", "events", _LABEL, partial(_count, name="conflicts")),
 )
 METRICS: Final[Mapping[str, Metric]] = {m.name: m for m in _ALL}
+# Largest gaps, p-values and quantiles come without a standard error.
+NOISE_UNKNOWN: Final = frozenset(
+    {"mce_ew15", "calibration_p_value", "p50_latency_us", "p95_latency_us", "p99_latency_us"}
+)

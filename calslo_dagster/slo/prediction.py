@@ -59,13 +59,14 @@ def predict(stage: Stage, truth: Truth, *, limit: float | None = None) -> Predic
         tail=math.fsum(part.tail for part in parts) / len(parts),
         events=math.fsum(part.events for part in parts) / len(parts),
         limit=known[-1].limit if known else None,
-        method=_METHODS.get(type(stage.slo.trial), _BY_MOMENTS),
+        method=_BY_BUDGET if stage.is_sure else _METHODS.get(type(stage.slo.trial), _BY_MOMENTS),
         bins=known[-1].bins if known else None,
         judged=math.fsum(part.judged for part in parts) / len(parts),
     )
 
 
 _BY_MOMENTS: Final = f"mean, scatter and skewness of {_SAMPLED} simulated windows (Cornish-Fisher)"
+_BY_BUDGET: Final = "bound of the budget (normal intervals)"
 _METHODS: Final = {
     Calibration: "sum of half-normals by saddlepoint, episodes by a Gaussian chain",
     Rate: "binomial tail, episodes by a Gaussian chain",
@@ -105,7 +106,9 @@ def _window(stage: Stage, truth: Truth, rng: np.random.Generator, *, end: int, l
         return _Part(0.0, 0.0, row.events, None, enough)
     tail, correlation = _tail(stage, row, current, fail=float(fail), truth=truth)
     slo = stage.slo
-    starts = episode_rate(tail, correlation, open_after=slo.open_after, close_after=slo.close_after)
+    starts = tail
+    if not stage.is_sure:
+        starts = episode_rate(tail, correlation, open_after=slo.open_after, close_after=slo.close_after)
     return _Part(enough * starts, enough * tail, row.events, float(fail), enough, row.bins)
 
 
@@ -117,6 +120,8 @@ def _enough(events: float, least: int) -> float:
 def _tail(stage: Stage, row: Measurement, current: Snapshot, *, fail: float, truth: Truth) -> tuple[float, float]:
     """Return how likely a window is past its limit, and how alike neighbours are."""
     shared = 0.0 if stage.is_weekly else window_correlation(stage.slo.window / stage.step)
+    if stage.is_sure:
+        return stage.slo.alarms.breaches / stage.looks, shared
     match stage.slo.trial:
         case Certain():
             return 0.0, shared

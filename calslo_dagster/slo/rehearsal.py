@@ -1,7 +1,7 @@
 """Rehearsals: an SLO on simulated traffic, judged by `measure` and folded into breaches, or bet on in evidence mode."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -11,10 +11,12 @@ from typing import Final
 import numpy as np
 
 from calslo_dagster.slo.breach import BreachState, Outcome, Track, fold
+from calslo_dagster.slo.limits import own_limits
 from calslo_dagster.slo.model import SLO, Cadence, Evidence, Measurement, Verdict
 from calslo_dagster.slo.traffic import Traffic, Truth
-from calslo_dagster.slo.trials import Calibration, Mode, Rate
+from calslo_dagster.slo.trials import Calibration, Interval, Mode, Rate
 from calslo_dagster.slo.verdict import measure
+from calslo_dagster.slo.watch import tolerating
 from calslo_dagster.slo.windows import STEP, WEEK, Window
 from calslo_dagster.stats.alarm_budget import MONTH, AlarmBudget
 from calslo_dagster.stats.baseline import Baseline
@@ -77,6 +79,16 @@ class Stage:
         return self.slo.mode is Mode.EVIDENCE and isinstance(self.slo.trial, Calibration | Rate)
 
     @property
+    def is_sure(self) -> bool:
+        """Whether a window is breached only where its standard error leaves no doubt."""
+        return self.slo.mode is Mode.EVIDENCE and isinstance(self.slo.trial, Interval)
+
+    @property
+    def looks(self) -> float:
+        """Windows of all slices in 30 days, which share the false alarms of evidence mode."""
+        return max(1.0, self.slices * self.looks_per_month)
+
+    @property
     def threshold(self) -> float:
         """What the statistic of a detector must reach in evidence mode."""
         return AlarmBudget(self.slo.alarms.breaches).threshold(self.slices, self.step)
@@ -97,19 +109,22 @@ class Stage:
     def baseline(self) -> Baseline:
         """What the detectors know of the scores."""
         day = self.traffic.window(timedelta(days=1), 0, Truth(), np.random.default_rng(0))
-        found, trial = Baseline.of(day), self.slo.trial
-        limit = self.slo.objective.limit
-        if isinstance(trial, Calibration) and isinstance(limit, float):
-            return replace(found, tolerance=min(limit, trial.odds * found.variance))
-        return found
+        return tolerating(self.slo, Baseline.of(day), own_limits(self.slo, self.traffic.name, self.traffic.model)[0])
 
 
-def judged(stage: Stage, current: Snapshot, baseline: Snapshot | None, *, end: datetime = _BEGIN) -> Measurement:
+def judged(
+    stage: Stage,
+    current: Snapshot,
+    baseline: Snapshot | None,
+    *,
+    end: datetime = _BEGIN,
+    panes: Sequence[Snapshot] = (),
+) -> Measurement:
     """Return the measurement of a simulated window."""
     slo, traffic = stage.slo, stage.traffic
-    evidence = Evidence(current, baseline, traffic.expected, traffic.expected if baseline else {})
+    evidence = Evidence(current, baseline, traffic.expected, traffic.expected if baseline else {}, panes)
     window = Window(end - slo.window, end)
-    return measure(slo, evidence, window, slice_name=traffic.name, model=traffic.model)
+    return measure(slo, evidence, window, slice_name=traffic.name, model=traffic.model, looks=stage.looks)
 
 
 def false_breaches(stage: Stage, truth: Truth, rng: np.random.Generator, *, months: float) -> Count:
@@ -135,13 +150,7 @@ def _rows(stage: Stage, truth: Truth, rng: np.random.Generator) -> Iterator[Meas
             before = week
         return
     for number, (window, panes) in enumerate(_sliding(stage, truth, rng)):
-        end = _BEGIN + (number + 1) * stage.step
-        if panes:
-            evidence = Evidence(window, None, stage.traffic.expected, {}, panes)
-            span = Window(end - stage.slo.window, end)
-            yield measure(stage.slo, evidence, span, slice_name=stage.traffic.name, model=stage.traffic.model)
-        else:
-            yield judged(stage, window, None, end=end)
+        yield judged(stage, window, None, end=_BEGIN + (number + 1) * stage.step, panes=panes)
 
 
 def _sliding(stage: Stage, truth: Truth, rng: np.random.Generator) -> Iterator[tuple[Snapshot, list[Snapshot]]]:

@@ -24,7 +24,7 @@ _HALVINGS: Final = 24
 def remedy(stage: Stage, standing: Standing) -> str:
     """Return the smallest change that makes the SLO sound on this traffic, with the number to write.
 
-    In this order: another constant of the bound, a longer window, evidence mode. All three were tried on the slice by
+    In this order: another constant of the bound, a longer window, the other mode. All three were tried on the slice by
     prediction; where none is enough, what is left to do is said.
     """
     for text, changed in _changes(stage):
@@ -49,6 +49,8 @@ def _changes(stage: Stage) -> Iterator[tuple[str, Stage]]:
                 yield f"write window: {_short(window)}{own}", replace(stage, slo=replace(slo, window=window))
     if can_bet:
         yield "write mode: evidence", replace(stage, slo=replace(slo, mode=Mode.EVIDENCE))
+    if stage.is_sure:
+        yield "write mode: threshold", replace(stage, slo=replace(slo, mode=Mode.THRESHOLD))
 
 
 def _constant(stage: Stage) -> Iterator[tuple[str, Stage]]:

@@ -43,10 +43,14 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Events are bet on being hits. Kept: their share is at most `limit`, that of the SLO if None."""
+    """Events are bet on being hits. Kept: their share is at most `limit`, that of the SLO if None.
+
+    hit_from: the value of an event from which it is a hit; None where the snapshot itself says which are.
+    """
 
     counts: Callable[[Snapshot], Counts]
     limit: float | None = None
+    hit_from: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,12 @@ class Certain:
     """The value is a count of what happened and no sample of anything: every miss of the limit is one."""
 
 
-Trial = Calibration | Rate | Interval | Certain
+@dataclass(frozen=True, slots=True)
+class Untestable:
+    """Nobody knows the noise of the value, so there is no evidence to be had of it."""
+
+
+Trial = Calibration | Rate | Interval | Certain | Untestable
 BY_INTERVAL: Final = Interval()
 
 

@@ -170,11 +170,16 @@ def _based(slo: SLO, watch: Watch, day: Snapshot) -> Watch:
     return replace(based, baseline=_baseline(slo, day, watch.limit), labels=day.labeled / day.events)
 
 
+def tolerance_of(slo: SLO, day: Snapshot, own: float | None) -> float:
+    """Return the calibration error that evidence mode tolerates of such scores; own: that of the slice, if any."""
+    return _baseline(slo, day, own).tolerance
+
+
 def _baseline(slo: SLO, day: Snapshot, tolerance: float | None) -> Baseline:
-    return _tolerating(slo, Baseline.of(day), tolerance)
+    return tolerating(slo, Baseline.of(day), tolerance)
 
 
-def _tolerating(slo: SLO, baseline: Baseline, tolerance: float | None) -> Baseline:
+def tolerating(slo: SLO, baseline: Baseline, tolerance: float | None) -> Baseline:
     """Return the baseline with the tolerance of the slice, that of the SLO if it has none of its own."""
     trial, limit = slo.trial, slo.objective.limit
     if tolerance is None and isinstance(trial, Calibration) and isinstance(limit, float):
@@ -260,7 +265,7 @@ def _fresh(rules: Rules, shown: Shown, epoch: str, before: Watch) -> Watch:
         breach = Detector.fresh(Kind.BREACH, epoch, head_start=breach_start)
         change = Detector.fresh(Kind.CHANGE, epoch, head_start=change_start)
         # The definition may be another, too.
-        baseline = _tolerating(slo, before.baseline or Baseline.of(Snapshot()), shown.limit)
+        baseline = tolerating(slo, before.baseline or Baseline.of(Snapshot()), shown.limit)
         return replace(fresh, breach=breach, change=change, baseline=baseline)
     if isinstance(slo.trial, Rate):
         warns = rules.rate_warn(shown) is not None

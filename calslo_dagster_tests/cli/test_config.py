@@ -96,6 +96,38 @@ def test_sound_settings_are_summed_up_and_missing_secrets_are_notes() -> None:
     assert "hunter2" not in done.output
 
 
+def test_keys_that_evidence_mode_does_not_go_by_are_noted(tmp_path: Path) -> None:
+    text = """
+slos:
+  mode: evidence
+  ece_bound:
+    warn: 0.01
+    fail: 0.02
+    window: 1h
+    parameters: {c: 1.5, tolerated_odds: 0.2}
+    overrides: [{slices: language=en, fail: 0.05, warn: 0.04}]
+  clamp_activation: {min_events: 10, warn: 0.05}
+  weekly_drift: {min_events: 9000}
+  define: [{name: often, metric: clamp_rate, operator: "<=", fail: 0.2, min_events: 50, mode: threshold}]
+"""
+
+    done = run("check", "--config", str(written(tmp_path, text)))
+
+    assert done.exit_code == 0, done.stderr
+    noted = [
+        line.split("calslo.yaml:")[1].split(": evidence mode ")[0]
+        for line in done.stdout.splitlines()
+        if ": evidence mode " in line
+    ]
+    assert noted == [
+        "5: slos.ece_bound.warn",
+        "8: slos.ece_bound.parameters.c",
+        "9: slos.ece_bound.overrides[0].warn",
+        "7: slos.ece_bound.window",
+        "10: slos.clamp_activation.min_events",
+    ]
+
+
 def test_no_file_is_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 

@@ -52,6 +52,7 @@ def test_one_is_explained_with_limits_window_needs_and_runbook() -> None:
     assert "limit <= 0.015" in plain
     assert "window 24h, measured by the minute" in plain
     assert "needs 200 events with label, score" in plain
+    assert "mode threshold" in plain
     assert "c = 0.7:" in plain
 
 
@@ -63,6 +64,21 @@ def test_what_the_settings_chose_is_shown() -> None:
     assert "for language=ja* of search-*: fail 0.05, warn 0.04" in shown
     assert "owner       risk-ml" in shown
     assert {p["name"]: p["value"] for p in details["parameters"]}["floor"] == 0.02
+
+
+def test_evidence_mode_is_told_with_its_share_of_false_alarms_and_what_it_ignores(tmp_path: Path) -> None:
+    file = str(written(tmp_path, "slos: {mode: evidence}\nevidence: {false_breaches: 3}\n"))
+
+    bound, merged = (
+        " ".join(run("show", name, "--config", file).stdout.split()) for name in ("ece_bound", "merged_bins")
+    )
+    details = json.loads(run("show", "ece_bound", "--format", "json", "--config", file).stdout)
+
+    # Five of the seven share the budget; the other two count facts.
+    assert "mode evidence: at most 0.6 false breaches in 30 days, over all slices; does not go by bins, c," in bound
+    assert "mode evidence: judged as by threshold, for it counts facts" in merged
+    assert details["false_breaches"] == pytest.approx(0.6)
+    assert "min_events" in details["ignored"]
 
 
 def test_what_an_slo_does_not_say_leaves_no_gap(tmp_path: Path) -> None:

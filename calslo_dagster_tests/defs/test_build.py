@@ -26,6 +26,7 @@ from calslo_dagster.defs.resources import LazyProject
 from calslo_dagster.defs.run_history import delete_old_runs
 from calslo_dagster.settings import Settings, load_settings
 from calslo_dagster.store import breaches, measurements, troubles
+from calslo_dagster_tests.logs import START, project_at, traffic, write
 
 ROOT = Path(__file__).parents[2]
 BUILT_IN = {
@@ -109,22 +110,23 @@ def test_single_assets_run_in_one_process_and_every_step_that_writes_is_in_the_p
     assert repository.has_implicit_global_asset_job_def()
 
 
-def test_a_run_of_single_assets_counts_as_one_that_writes(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_of_single_assets_counts_as_one_that_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever starts it, here `dagster asset materialize`, the runs that wait in the queue wait for it too."""
-    assert settings.file
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
-    monkeypatch.setenv("CALSLO_CONFIG", str(settings.file))
-    prepare(settings.home)
+    home = tmp_path / "state"
+    # Its clock is that of the machine, by which the demo would write a log of months.
+    project_at(tmp_path).store.close()
+    write(tmp_path / "log" / "day.parquet", traffic(hours=2).log)
+    monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
+    monkeypatch.setenv("CALSLO_CONFIG", str(tmp_path / "calslo.yaml"))
+    prepare(home)
     dagster = Path(sys.executable).with_name("dagster")
-    selected = ["--select", "calibration_snapshots", "--partition", "2026-03-03"]
+    selected = ["--select", "calibration_snapshots", "--partition", f"{START:%Y-%m-%d}"]
     command = [str(dagster), "asset", "materialize", *selected, "-m", "calslo_dagster.definitions"]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
-    with instance(settings.home) as found:
+    with instance(home) as found:
         [run] = found.get_runs()
         rule = found.get_concurrency_config().pool_config
     assert run.run_op_concurrency is not None

@@ -8,7 +8,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +26,7 @@ TICKS = 3
 
 ASSETS = """{assetNodes {assetKey {path} groupName isPartitioned}}"""
 RUNS = """{runsOrError(filter: {pipelineName: "minute_job"}) {... on Runs {results {runId status tags {key value}}}}}"""
+RUN = """{runOrError(runId: "%s") {... on Run {status}}}"""
 TICK_STATES = """{repositoriesOrError {... on RepositoryConnection {nodes {schedules {name scheduleState
     {status ticks(limit: 10) {status error {message}}}} sensors {name sensorState
     {status ticks(limit: 10) {status error {message}}}}}}}}"""
@@ -36,18 +37,30 @@ MATERIALIZE = """mutation {launchRun(executionParams: {selector: {repositoryLoca
     {__typename ... on LaunchRunSuccess {run {runId}} ... on PythonError {message}}}"""
 
 
-@contextmanager
-def started(home: Path, port: int) -> "Iterator[subprocess.Popen[bytes]]":
-    """Run `calslo dev`; at the end it and all that it started are gone."""
+@dataclass(frozen=True, slots=True)
+class Dev:
+    """A running `calslo dev`: its folder, the port of its UI, its process."""
+
+    home: Path
+    port: int
+    process: "subprocess.Popen[bytes]"
+
+
+@pytest.fixture(scope="session")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    """Yield `calslo dev`, which works on while other tests run: minutes have to pass. In the end all of it is gone."""
+    home, port = tmp_path_factory.mktemp("dev"), free_port()
+    (home / "calslo.yaml").write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")
     command = [str(script_path()), "dev", "--config", str(home / "calslo.yaml"), "--port", str(port)]
     with (home / "output.log").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=home, env=clean_environ(), stdout=log, stderr=log, start_new_session=True
         )
         try:
-            yield process
+            yield Dev(home, port, process)
         finally:
-            stop(process)
+            if process.poll() is None:
+                stop(process)
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
@@ -109,23 +122,21 @@ def materialized(port: int, asset: str, day: str) -> str:
     return str(answer["run"]["runId"])
 
 
+def is_over(port: int, run_id: str) -> bool:
+    """Whether the run has ended, well or not."""
+    answer = asked(port, RUN % run_id)["runOrError"]
+    return answer["status"] in ("SUCCESS", "FAILURE", "CANCELED")
+
+
 def spans(found: dg.DagsterInstance) -> list[tuple[float, float]]:
     """Return when each run that writes began and ended, in order."""
     records = [record for record in found.get_run_records() if record.start_time and record.end_time]
     return sorted((record.start_time or 0.0, record.end_time or 0.0) for record in records)
 
 
-@pytest.mark.timeout(720)
-def test_three_minutes_pass_and_verdicts_appear(tmp_path: Path) -> None:
-    (tmp_path / "calslo.yaml").write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")
-    port = free_port()
-
-    with started(tmp_path, port) as process:
-        nodes = eventually(lambda: asked(port, ASSETS)["assetNodes"], within_seconds=150)
-        eventually(lambda: len(succeeded(port)) >= 1, within_seconds=150)
-        pressed = materialized(port, "calibration_snapshots", f"{datetime.now(UTC):%Y-%m-%d}")
-        eventually(lambda: len(succeeded(port)) >= TICKS, within_seconds=330)
-        [repository] = asked(port, TICK_STATES)["repositoriesOrError"]["nodes"]
+def test_everything_is_served_and_runs_by_itself(dev: Dev) -> None:
+    nodes = eventually(lambda: asked(dev.port, ASSETS)["assetNodes"], within_seconds=150)
+    [repository] = asked(dev.port, TICK_STATES)["repositoriesOrError"]["nodes"]
 
     groups = {"/".join(node["assetKey"]["path"]): node["groupName"] for node in nodes}
     assert {name for name, group in groups.items() if group == "slo"} == {
@@ -134,17 +145,28 @@ def test_three_minutes_pass_and_verdicts_appear(tmp_path: Path) -> None:
     }
     for schedule in repository["schedules"]:
         assert schedule["scheduleState"]["status"] == "RUNNING"
+
+
+@pytest.mark.timeout(720)
+def test_three_minutes_pass_and_verdicts_appear(dev: Dev) -> None:
+    eventually(lambda: len(succeeded(dev.port)) >= 1, within_seconds=300)
+    pressed = materialized(dev.port, "calibration_snapshots", f"{datetime.now(UTC):%Y-%m-%d}")
+    eventually(lambda: is_over(dev.port, pressed), within_seconds=150)
+    eventually(lambda: len(succeeded(dev.port)) >= TICKS, within_seconds=330)
+    [repository] = asked(dev.port, TICK_STATES)["repositoriesOrError"]["nodes"]
+    stop(dev.process)
+
     for sensor in repository["sensors"]:
         assert [t for t in sensor["sensorState"]["ticks"] if t["status"] == "FAILURE"] == [], sensor["name"]
-    with sqlite3.connect(tmp_path / "calslo.db") as store:
+    with sqlite3.connect(dev.home / "calslo.db") as store:
         measured = {name for (name,) in store.execute("SELECT DISTINCT slo FROM measurements")}
     assert {"ece_bound", "clamp_activation", "merged_bins", "p99_latency", "score_range"} <= measured
-    with dg.DagsterInstance.from_config(str(tmp_path / "dagster")) as found:
+    with dg.DagsterInstance.from_config(str(dev.home / "dagster")) as found:
         run, times = found.get_run_by_id(pressed), spans(found)
         told = [entry.user_message for entry in found.all_logs(pressed)]
     assert run is not None
     assert (run.job_name, run.status) == ("__ASSET_JOB", dg.DagsterRunStatus.SUCCESS)
     assert any(message.startswith("Executing steps in process") for message in told)
     assert [later for (_, end), later in pairwise(times) if later[0] < end] == []
-    assert not psutil.pid_exists(process.pid)
-    assert not [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or [])]
+    assert not psutil.pid_exists(dev.process.pid)
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(dev.home) in " ".join(p.info["cmdline"] or [])]

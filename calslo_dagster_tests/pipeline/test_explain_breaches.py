@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from calslo_dagster.store.digest import table_digest
 from calslo_dagster_tests.logs import (
     HOUR,
     LATER,
+    SETTINGS,
     START,
     aggregate,
     days_from,
@@ -26,8 +28,11 @@ from calslo_dagster_tests.logs import (
     project_at,
     write,
 )
+from calslo_dagster_tests.pipeline.conftest import OpenProject
 
 DAYS = 4
+# Labels count once they are thirty hours old.
+EVIDENCE = SETTINGS.replace("slos:\n", "label_maturity: 30h\nslos:\n  mode: evidence\n", 1)
 TROUBLE = START + 3 * DAY + 10 * HOUR
 
 
@@ -92,3 +97,28 @@ def test_a_breach_is_named_by_its_id_or_by_its_slo(project: Project) -> None:
     ):
         with pytest.raises(CalsloError, match=told):
             breach_named(project, name, slice_name)
+
+
+def test_evidence_is_explained_by_the_events_that_it_rests_on(open_at: OpenProject, tmp_path: Path) -> None:
+    """The alarm comes thirty hours after the events that it is about, among which a calibrator came; all is well again.
+
+    The calibrator that came in between and serves well has nothing to do with it.
+    """
+    times = list(minutes(START, START + 5 * DAY, timedelta(minutes=3)))
+    bad = [TROUBLE <= at < TROUBLE + DAY for at in times]
+    versions = ["v2" if is_bad else "v1" if at < TROUBLE else "v3" for at, is_bad in zip(times, bad, strict=True)]
+    labels = [1 if is_bad else place % 2 for place, is_bad in enumerate(bad)]
+    write(tmp_path / "log/a.parquet", events(times, intent="search", label=labels, calibrator_version=versions))
+    project = open_at(tmp_path, EVIDENCE)
+    days = days_from(START, 6)
+    aggregate(project, days)
+    measure(project, "ece_bound", days)
+    track_breaches(project)
+
+    one = breach_named(project, "ece_bound", "*")
+    causes = {cause.kind: cause.evidence for cause in explain_breach(project, one, now=LATER).causes}
+
+    assert one.onset > TROUBLE + 30 * HOUR
+    assert causes[CauseKind.VERSION].startswith("Calibrator v2 took over 100 % of the traffic 1 h before it began")
+    assert "went from +0 to +0.5" in causes[CauseKind.OUTCOME]
+    assert "v3" not in "".join(causes.values())

@@ -20,6 +20,7 @@ from calslo_dagster_tests.pipeline.conftest import OpenProject
 
 A_DAY = 800
 NOON = 12 * HOUR
+EVIDENCE = SETTINGS.replace("slos:\n", "slos:\n  mode: evidence\n", 1)
 
 
 def day_of_traffic(number: int, *, climb: float = 0.0, share: float = 1.0, seed: int = 0) -> pa.Table:
@@ -150,6 +151,22 @@ def test_there_are_no_trends_without_the_limit_that_they_are_held_against(tmp_pa
     report = project_trends(open_at(tmp_path, settings), [START.date()], now=START)
 
     assert (report.rows, report.stored, report.reason) == ((), 0, NO_SLO)
+
+
+def test_in_evidence_mode_they_are_held_against_what_is_tolerated(tmp_path: Path, open_at: OpenProject) -> None:
+    """The limit of a window also allows for its noise, and is wider."""
+    ends = []
+    for name, settings in (("threshold", SETTINGS), ("evidence", EVIDENCE)):
+        project = open_at(tmp_path / name, settings)
+        fill(project, tmp_path / name, 8)
+        ends.append(projected(project, 8)["*", Quantity.SHIFT].limit_high)
+
+    wide, narrow = ends
+
+    assert wide is not None
+    assert narrow is not None
+    assert 0.0 < narrow < 0.15
+    assert wide > 0.2
 
 
 def test_old_trends_are_pruned(tmp_path: Path, open_at: OpenProject) -> None:

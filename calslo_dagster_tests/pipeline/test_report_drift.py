@@ -170,6 +170,18 @@ def test_the_limit_is_that_of_the_slo(tmp_path: Path, open_at: OpenProject) -> N
     assert limits == {0.05}
 
 
+def test_a_slice_with_a_limit_of_its_own_is_held_to_it(tmp_path: Path, open_at: OpenProject) -> None:
+    own = "weekly_drift: {overrides: [{slices: 'intent=buy,*', fail: 0.2}, {slices: '*', models: other, fail: 0.3}], "
+    project = open_at(tmp_path, SETTINGS.replace("weekly_drift: {", own))
+    write(tmp_path / "log/a.parquet", traffic(hours=60).log)
+    aggregate(project, DAYS)
+    report_drift(project, [NEXT_MONDAY])
+
+    rows = [row for row in stored(project, NEXT_MONDAY + WEEK).values() if row.metric in JUDGED_ITSELF]
+    assert {row.limit for row in rows if row.slice.startswith("intent=buy")} == {0.2}
+    assert {row.limit for row in rows if not row.slice.startswith("intent=buy")} == {0.01}
+
+
 def test_the_report_is_made_where_the_slo_is_switched_off(tmp_path: Path, open_at: OpenProject) -> None:
     settings = SETTINGS.replace("  weekly_drift: {min_events: 200}\n", "  disable: [weekly_drift]\n")
     project = open_at(tmp_path, settings)

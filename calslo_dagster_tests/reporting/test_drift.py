@@ -27,7 +27,7 @@ def delta(metric: str, change: float | None, error: float = 0.004) -> Delta:
 def rows(**changes: list[Delta]) -> list[DriftRow]:
     named = {"*" if name == "all" else f"intent={name}": found for name, found in changes.items()}
     views = {name: () if name == "*" else ("intent",) for name in named}
-    return drift_rows(START, judge_week(named, views, limit=0.01))
+    return drift_rows(START, judge_week(named, views, dict.fromkeys(named, 0.01)))
 
 
 def cause(metric: Metric, effects: Effects, *parts: Part) -> Attributed:

@@ -88,7 +88,7 @@ def test_a_single_slo_has_all_false_alarms_to_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "told"),
     [
-        ("metric: brier, operator: '<=', fail: 0.2, aggregation: p95", "no aggregate over panes has"),
+        ("metric: brier, operator: '<=', fail: 0.2, aggregation: p95", "which nobody knows of this one"),
         ("metric: clamp_rate, operator: '<=', fail: 0", "takes a limit above 0"),
     ],
 )

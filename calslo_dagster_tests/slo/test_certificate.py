@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from calslo_dagster.slo.builtin import clamp_activation, p99_latency, score_range
+from calslo_dagster.slo.builtin import clamp_activation, p99_latency, score_range, weekly_drift
 from calslo_dagster.slo.builtin.ece_bound import Parameters, build
 from calslo_dagster.slo.certificate import Certificate, Standing, certify, is_quiet
 from calslo_dagster.slo.declarative import Declaration, declared
@@ -14,6 +14,7 @@ from calslo_dagster.slo.rehearsal import Stage
 from calslo_dagster.slo.remedies import remedy
 from calslo_dagster.slo.traffic import Share, assumed
 from calslo_dagster.slo.trials import Mode
+from calslo_dagster.stats.estimate import Estimate
 
 
 def bound(c: float) -> SLO:
@@ -89,6 +90,31 @@ def test_where_nothing_helps_the_slice_is_merged() -> None:
 
 def test_counts_of_facts_are_sound() -> None:
     assert certificate(score_range.slo).standing is Standing.SOUND
+
+
+def test_in_evidence_mode_intervals_share_the_budget_of_all_slices() -> None:
+    drift = replace(weekly_drift.slo, mode=Mode.EVIDENCE)
+
+    found = certify(Stage(drift, assumed("churn", 20), slices=100), months=0.05, seed=1)
+
+    assert found.standing is Standing.SOUND
+    assert found.rate == pytest.approx(drift.alarms.breaches / 100)
+    # Fewer false alarms take more certainty, so less is seen.
+    assert found.seen.error is not None
+    alone = certify(Stage(drift, assumed("churn", 20)), months=0.05, seed=1).seen.error
+    assert alone is not None
+    assert alone < found.seen.error
+
+
+def test_an_estimate_whose_noise_nobody_knows_is_blind_in_evidence_mode() -> None:
+    own = declared(Declaration("mine", "mean_score", Operator.AT_MOST, 0.9, mode=Mode.EVIDENCE))
+    stage = Stage(replace(own, sli=lambda given: Estimate(0.5, events=given.current.events)), assumed("churn", 20))
+
+    found = certify(stage, months=0.05, seed=1)
+
+    assert found.standing is Standing.BLIND
+    assert "whose noise nobody knows" in found.reason
+    assert remedy(stage, Standing.BLIND) == "write mode: threshold"
 
 
 def test_what_this_traffic_does_not_show_stays_open() -> None:

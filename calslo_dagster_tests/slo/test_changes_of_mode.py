@@ -7,7 +7,7 @@ import pytest
 
 from calslo_dagster.slo.changes import Changes, problems, with_settings
 from calslo_dagster.slo.model import Cadence, Objective, Override
-from calslo_dagster.slo.trials import Certain, Mode, Rate
+from calslo_dagster.slo.trials import Certain, Mode, Rate, Untestable
 from calslo_dagster_tests.slo.samples import an_slo
 from calslo_dagster_tests.slo.watched import ERROR, SHARE
 
@@ -16,18 +16,25 @@ def rate(**fields: Any) -> dict[str, Any]:
     return {"trial": SHARE.trial, "unit": "share", "objective": Objective(at_most=0.1), **fields}
 
 
+def counted(objective: Objective) -> dict[str, Any]:
+    return rate(trial=Rate(SHARE.trial.counts, 0.01, hit_from=1_000.0), unit="us", objective=objective)  # type: ignore[union-attr]  # a rate
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"pane": timedelta(hours=1)}, "no aggregate over panes has"),
+        ({"pane": timedelta(hours=1)}, "nobody knows of this one"),
         (rate(objective=Objective(at_least=0.1)), "not >="),
         (rate(objective=Objective(within=(0.1, 0.2))), "not within"),
         (rate(objective=Objective(equal=0.1)), "not =="),
         (rate(cadence=Cadence.WEEKLY, window=timedelta(days=7)), "by the minute"),
         (rate(objective=Objective(at_most=0.0)), "a limit above 0"),
         (rate(overrides=(Override(fail=0.0, slices="a=b"),)), "a limit above 0"),
-        (rate(trial=Rate(SHARE.trial.counts, 0.01), overrides=(Override(fail=0.2),)), "in all slices"),  # type: ignore[union-attr]  # a rate
+        (counted(Objective(below=1_000.0)) | {"overrides": (Override(fail=900.0),)}, "in all slices"),
         ({"trial": ERROR.trial, "objective": Objective(above=0.1)}, "not >"),
+        ({"trial": Untestable()}, "nobody knows of this one"),
+        (counted(Objective(below=2_000.0)), "counts events from 1000 us on, and fail is 2000.0"),
+        (counted(Objective(below=1_000.0, warn=800.0)), "no events for warn 800.0"),
     ],
 )  # fmt: skip
 def test_only_evidence_mode_refuses_it(fields: dict[str, Any], told: str) -> None:
@@ -45,6 +52,7 @@ def test_only_evidence_mode_refuses_it(fields: dict[str, Any], told: str) -> Non
     [
         {},
         rate(),
+        counted(Objective(below=1_000.0)),
         {"trial": Certain(), "pane": timedelta(hours=1)},
         {"trial": ERROR.trial, "objective": Objective(at_most=0.015)},
     ],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from calslo_dagster.errors import SettingsError
 from calslo_dagster.slo.declarative import Aggregation, Declaration, declared
 from calslo_dagster.slo.definition import definition_hash
-from calslo_dagster.slo.metrics import METRICS, metric
+from calslo_dagster.slo.metrics import METRICS, NOISE_UNKNOWN, metric
 from calslo_dagster.slo.model import Evidence, Operator, Override, Verdict
 from calslo_dagster.slo.registry import Registry
 from calslo_dagster.slo.verdict import judge
@@ -32,6 +32,13 @@ FULL = snap(
 def panes(*scores: list[float]) -> Evidence:
     parts = [snap(pane) for pane in scores]
     return Evidence(merge(parts), panes=parts)
+
+
+def test_the_noise_of_a_metric_is_known_by_its_standard_error() -> None:
+    without = {name for name, one in METRICS.items() if metric(name).measure(FULL).standard_error is None}
+    counts = {name for name, one in METRICS.items() if one.unit == "events"}
+
+    assert without - counts == NOISE_UNKNOWN
 
 
 @pytest.mark.parametrize("name", METRICS)

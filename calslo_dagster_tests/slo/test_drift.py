@@ -66,9 +66,12 @@ def test_a_breach_that_many_slices_explain_is_a_warning_that_says_so() -> None:
     changes |= {"intent=0": [delta(0.0123)], "intent=1": [delta(0.05)]}
     views = dict.fromkeys(names, ("intent",))
 
-    found = judge_week(changes, views, LIMIT)
+    found = judge_week(changes, views, dict.fromkeys(changes, LIMIT))
 
-    assert judge_week({"intent=0": changes["intent=0"]}, views, LIMIT)["intent=0"][0].verdict is Verdict.BREACHED
+    assert (
+        judge_week({"intent=0": changes["intent=0"]}, views, {"intent=0": LIMIT})["intent=0"][0].verdict
+        is Verdict.BREACHED
+    )
     [near], [far] = found["intent=0"], found["intent=1"]
     assert (near.verdict, far.verdict) == (Verdict.WARNING, Verdict.BREACHED)
     assert near.q_value is not None
@@ -84,7 +87,7 @@ def test_views_and_metrics_are_families_of_their_own() -> None:
     changes = {name: [delta(0.0), delta(0.0, metric="slope")] for name in fine}
     changes["*"] = [delta(0.0123), delta(0.0123, metric="slope")]
 
-    found = judge_week(changes, {"*": (), **dict.fromkeys(fine, ("intent",))}, LIMIT)
+    found = judge_week(changes, {"*": (), **dict.fromkeys(fine, ("intent",))}, dict.fromkeys(changes, LIMIT))
 
     assert [one.verdict for one in found["*"]] == [Verdict.BREACHED, Verdict.BREACHED]
     assert [one.q_value == one.p_value for one in found["*"]] == [True, True]
@@ -93,7 +96,7 @@ def test_views_and_metrics_are_families_of_their_own() -> None:
 def test_what_is_judged_elsewhere_takes_that_verdict_and_the_mix_has_none() -> None:
     changes = [delta(0.05 if metric.startswith("brier") else 0.0, metric=metric) for metric in RULES]
 
-    found = {one.delta.metric: one for one in judge_week({"*": changes}, {"*": ()}, LIMIT)["*"]}
+    found = {one.delta.metric: one for one in judge_week({"*": changes}, {"*": ()}, {"*": LIMIT})["*"]}
 
     assert [name for name, one in found.items() if one.verdict is Verdict.BREACHED] == ["brier_excess", "brier"]
     assert "the whole Brier score changed by +0.05, +0.05 of it by the mix of scores" in found["brier_excess"].reason
@@ -105,7 +108,7 @@ def test_what_is_judged_elsewhere_takes_that_verdict_and_the_mix_has_none() -> N
 def test_a_metric_that_is_not_known_is_unknown_whoever_judges_it() -> None:
     changes = [delta(None, metric=metric) for metric in RULES]
 
-    assert {one.verdict for one in judge_week({"*": changes}, {"*": ()}, LIMIT)["*"]} == {Verdict.UNKNOWN}
+    assert {one.verdict for one in judge_week({"*": changes}, {"*": ()}, {"*": LIMIT})["*"]} == {Verdict.UNKNOWN}
 
 
 @pytest.mark.parametrize(("events", "told"), [(7, "7"), (99, "99"), (100, "100"), (101, "110"), (94_321, "95,000")])

@@ -10,7 +10,7 @@ import pytest
 from calslo_dagster.slo.builtin import clamp_activation, p99_latency, weekly_drift
 from calslo_dagster.slo.builtin.ece_bound import Parameters, build
 from calslo_dagster.slo.declarative import Aggregation, Declaration, declared
-from calslo_dagster.slo.model import SLO, Operator
+from calslo_dagster.slo.model import SLO, Operator, Override
 from calslo_dagster.slo.prediction import predict
 from calslo_dagster.slo.rehearsal import Stage, delay, false_breaches, judged, seen_share
 from calslo_dagster.slo.traffic import CALIBRATED, Truth, assumed
@@ -111,6 +111,13 @@ def test_bets_keep_their_budget_and_find_what_is_twice_the_tolerance() -> None:
     assert found is not None
     assert STEP <= found < 2 * DAY
     assert delay(stage, CALIBRATED, rng(), longest=DAY) is None
+
+
+def test_bets_tolerate_what_an_override_allows_this_slice() -> None:
+    usual, lenient = BET_ON, replace(BET_ON, overrides=(Override(fail=0.05),))
+
+    assert Stage(usual, assumed("churn", 20)).baseline.tolerance <= 0.015
+    assert Stage(lenient, assumed("churn", 20)).baseline.tolerance == 0.05
 
 
 def test_bets_on_rates_alarm_past_the_limit_only() -> None:

@@ -73,7 +73,7 @@ def build(parameters: Parameters) -> SLO:
         target=0.999,
         unit="us",
         needs=frozenset({"score", "latency_us"}),
-        trial=Rate(_counts, limit=SLOW_SHARE),
+        trial=Rate(_counts, limit=SLOW_SHARE, hit_from=parameters.limit_us),
         runbook=(
             "Compare slices and calibrator versions: one slow version points at the deployment (roll it back), all at "
             "once at the host (CPU throttling, garbage collection, noisy neighbour). If the number of slow events grew "
