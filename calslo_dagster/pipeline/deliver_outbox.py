@@ -220,10 +220,10 @@ class Dispatcher:
             case Rejected():
                 self.tally.dead += 1
 
-    def rest(self, name: str) -> timedelta:
-        """Return how long the rate alone keeps the channel's next message; 0 if it does not."""
+    def rest(self, name: str, asked: datetime) -> timedelta:
+        """Return how long, from the instant `asked` on, the rate alone keeps the channel's next message; 0 if not."""
         with self.project.store.read() as session:
-            return rate_wait(session, name, now=self.clock())
+            return rate_wait(session, name, now=self.clock(), asked=asked)
 
     def give_back(self, held: Delivery) -> None:
         """Let somebody else send the message."""
@@ -253,29 +253,31 @@ class _Round:
             raise error
 
     async def _serve(self, name: str) -> None:
-        while time.monotonic() < self._until(name) and not self.dispatcher.stop():
-            if not (await self._serve_next(name) or await self._rested(name)):
+        while (asked := time.monotonic()) < self._until(name) and not self.dispatcher.stop():
+            now = self.dispatcher.clock()
+            if not (await self._serve_next(name) or await self._rested(name, asked, now)):
                 return
 
     def _until(self, name: str) -> float:
         """Return until when the channel gets messages: a slow one must not keep the next round waiting."""
         return self.began + self.dispatcher.pace.deadline.total_seconds() / 2 if name in self.slow else self.until
 
-    async def _rested(self, name: str) -> bool:
+    async def _rested(self, name: str, asked: float, now: datetime) -> bool:
         """Wait until the rate lets the next message go; False if it waits for something else, or for too long.
 
         For as long as for a channel that hangs at most, since what was decided meanwhile waits for the next round.
+        asked, now: when the message was asked for, by either clock. What the rate kept then it may let go by now.
         """
-        clock, stop, asked_at = self.dispatcher.clock, self.dispatcher.stop, time.monotonic()
-        wait, began = await self._booked(partial(self.dispatcher.rest, name)), clock()
-        ends = asked_at + wait.total_seconds()
+        clock, stop = self.dispatcher.clock, self.dispatcher.stop
+        wait = await self._booked(partial(self.dispatcher.rest, name, now))
+        ends = asked + wait.total_seconds()
         patience = self.began + self.dispatcher.pace.deadline.total_seconds()
         if not wait or ends > min(patience, self._until(name)):
             return False
         while (left := ends - time.monotonic()) > 0 and not stop():
             await asyncio.sleep(min(left, _NAP_SECONDS))
         # To a clock that stands still, no wait would ever end.
-        return clock() > began
+        return clock() > now
 
     async def _serve_next(self, name: str) -> bool:
         """Send the next message for the channel; return whether there was one."""

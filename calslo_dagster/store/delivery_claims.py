@@ -53,13 +53,13 @@ def claim(
     return _with_refs(session, taken)
 
 
-def rate_wait(session: Session, channel: str, *, now: datetime) -> timedelta:
-    """Return how long the rate alone keeps the next message of the channel; 0 if it does not or not it alone."""
+def rate_wait(session: Session, channel: str, *, now: datetime, asked: datetime) -> timedelta:
+    """Return how long the rate alone kept the next message of the channel when it was asked for; 0 if not it alone."""
     state = channel_states.by_name(session, channel)
     if state is None or state.is_failing(now):
         return timedelta(0)
     is_due = session.scalar(sa.select(sa.exists().where(deliveries.c.channel == channel, _is_claimable(now))))
-    return state.rate.wait(due=state.next_at, now=now) if is_due else timedelta(0)
+    return state.rate.wait(due=state.next_at, now=asked) if is_due else timedelta(0)
 
 
 def finalize_sent(

@@ -169,9 +169,29 @@ def test_how_far_it_is_is_shown_while_it_runs(memory: Path) -> None:
     assert shown.stdout.endswith("recomputed in 3 runs.\n")
 
 
+SLOW = """
+import time
+from datetime import timedelta
+
+from calslo_dagster.slo.model import SLO, Objective
+from calslo_dagster.stats.estimate import Estimate
+
+
+def measured(evidence):
+    time.sleep(0.5)
+    return Estimate(0.0, events=evidence.current.events)
+
+
+slo = SLO(name="slow", title="Slow", sli=measured, objective=Objective(at_most=1.0), window=timedelta(days=1))
+"""
+
+
 def test_an_interrupted_run_says_so_in_one_line_and_can_be_run_again(memory: Path) -> None:
+    """An SLO that takes its time has the run still going when it is interrupted."""
     project_in(memory / "cut")
-    file = memory / "cut" / "calslo.yaml"
+    file, slow = memory / "cut" / "calslo.yaml", memory / "cut" / "slow.py"
+    slow.write_text(SLOW)
+    file.write_text(f"{file.read_text()}\nslos: {{modules: [{slow}]}}\n")
     command = [sys.executable, "-c", CALSLO, "backfill", *RANGE, "--config", str(file)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environ())
     with instance(memory / "cut" / "state") as found:
@@ -185,6 +205,7 @@ def test_an_interrupted_run_says_so_in_one_line_and_can_be_run_again(memory: Pat
     assert (process.returncode, stdout) == (130, "")
     assert stderr == "calslo: interrupted; what was stored stays, and the same command may be run again\n"
     assert left == {dg.DagsterRunStatus.FAILURE}
+    slow.write_text(SLOW.replace("0.5", "0.0"))
     assert spawn("backfill", *RANGE, "--config", file).returncode == 0
 
 

@@ -452,15 +452,18 @@ def test_a_resolve_never_overtakes_its_trigger(store: Store) -> None:
 def test_only_a_rate_is_waited_for(store: Store) -> None:
     put(store, FIRST, order("other"))
 
-    def wait(at: datetime = NOW) -> timedelta:
+    def wait(at: datetime = NOW, asked: datetime | None = None) -> timedelta:
         with store.read() as session:
-            return rate_wait(session, "slack", now=at)
+            return rate_wait(session, "slack", now=at, asked=asked or at)
 
     with store.write(Lock.NONE) as session:
         channel_states.set_rate(session, "slack", Rate(MINUTE))
     assert wait() == timedelta(0)
     (held,) = claimed(store)
     assert (wait(), wait(NOW + 50 * SECOND)) == (MINUTE, 10 * SECOND)
+    # It kept the message when that was asked for, and no longer does when the wait is.
+    assert wait(NOW + 61 * SECOND, asked=NOW + 59 * SECOND) == SECOND
+    assert wait(NOW + 61 * SECOND) == timedelta(0)
     with store.write(Lock.NONE) as session:
         channel_states.pause(session, "slack", until=NOW + 30 * SECOND)
     assert (wait(), wait(NOW + 50 * SECOND)) == (timedelta(0), 10 * SECOND)
