@@ -51,3 +51,7 @@ class ExclusionError(CalsloError):
 
 class TokenError(CalsloError):
     """A token of the API cannot be as asked, or does not exist."""
+
+
+class ExportError(CalsloError):
+    """A view cannot be written as was asked; the message says which way is left."""

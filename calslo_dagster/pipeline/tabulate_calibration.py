@@ -63,6 +63,16 @@ def tabulate_calibration(project: Project, days: Sequence[date]) -> list[Calibra
     return sorted(tables, key=lambda t: (-t.mismatch.foreign, -t.unsupported, -t.inconsistent, t.slice))
 
 
+def tabulate_slice(project: Project, slice_name: str, days: Sequence[date]) -> CalibrationTable | None:
+    """Return the table of one slice over the days, None if it has no traffic in them."""
+    span = Window(day_span(min(days)).start, day_span(max(days)).end)
+    with project.store.read() as session:
+        fitted = {(manifest.version, manifest.slice): manifest for manifest in manifests.every(session)}
+    with project.engine() as connection:
+        found = snapshots_over(project, connection, span).window(span).get(slice_name)
+    return _table(slice_name, found, fitted) if found else None
+
+
 def _table(name: str, snapshot: Snapshot, fitted: Fitted) -> CalibrationTable:
     """Bins are those of the manifest where one version with edges served the slice, else of equal mass."""
     expected = expected_manifests(fitted, snapshot, name)

@@ -13,21 +13,12 @@ from starlette.responses import HTMLResponse
 
 from calslo_dagster import __version__
 from calslo_dagster.reporting.board import NOTHING, Card
+from calslo_dagster.reporting.document import percent
 from calslo_dagster.reporting.points import Point
-from calslo_dagster.reporting.states import State
+from calslo_dagster.reporting.states import WORDS
 from calslo_dagster.slo.limits import figure as told
 from calslo_dagster.slo.model import Bound
 
-WORDS: Final[Mapping[State, str]] = {
-    State.BREACHED: "Breached",
-    State.ERROR: "Error",
-    State.STALE: "Stale",
-    State.WARNING: "Warning",
-    State.UNKNOWN: "Unknown",
-    State.NEVER: "Not measured",
-    State.EXCLUDED: "Excluded",
-    State.MEETING: "Meeting",
-}
 THEMES: Final = ("light", "dark")
 _STEPS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
@@ -98,13 +89,6 @@ def age(seconds: float | None) -> str:
         return "never"
     size, unit = next(((size, unit) for size, unit in _STEPS if seconds >= size), (1, "s"))
     return f"{int(seconds // size)} {unit} ago"
-
-
-def percent(share: float) -> str:
-    """Return a share in percent; one that is not quite whole is never rounded to it."""
-    value = share * 100
-    text = f"{value:.1f}" if abs(value) < 99.95 or value == 100 else f"{value:.3g}" if value > 100 else f"{value:.4g}"
-    return f"{text.removesuffix('.0')} %".replace("-", "−")
 
 
 def shortened(text: str, most: int) -> str:
