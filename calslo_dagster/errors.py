@@ -55,3 +55,7 @@ class TokenError(CalsloError):
 
 class ExportError(CalsloError):
     """A view cannot be written as was asked; the message says which way is left."""
+
+
+class BusyError(CalsloError):
+    """What was asked for takes too long just now."""

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from calslo_dagster.exports.charts import can_draw, drawn, themed
 from calslo_dagster.exports.look import stylesheet
-from calslo_dagster.reporting.document import Document, Figure
+from calslo_dagster.reporting.document import Document, Figure, pieces
 
 LOADER: Final = PackageLoader("calslo_dagster.exports")
 # Whoever opens the file may not be led anywhere by what a log says.
@@ -33,4 +33,6 @@ def drawing(figure: Figure) -> Markup:
 
 @cache
 def _environment() -> Environment:
-    return Environment(loader=LOADER, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(loader=LOADER, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.globals["pieces"] = pieces
+    return made

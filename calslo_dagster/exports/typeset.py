@@ -5,6 +5,7 @@ bytes.
 """
 
 import json
+from dataclasses import replace
 from enum import StrEnum
 from functools import cache
 from importlib.resources import as_file, files
@@ -13,7 +14,7 @@ from typing import Any, Final, Literal
 from calslo_dagster.errors import ExportError
 from calslo_dagster.exports.charts import can_draw, coloured, drawn
 from calslo_dagster.exports.look import themes
-from calslo_dagster.reporting.document import Cell, Document, Fact, Figure, Reader, Section, Table
+from calslo_dagster.reporting.document import Cell, Document, Fact, Figure, Reader, Section, Table, pieces
 
 _FOLDER: Final = files("calslo_dagster.exports")
 _TEMPLATE: Final = _FOLDER / "typst" / "document.typ"
@@ -30,6 +31,9 @@ class Sheet(StrEnum):
     SVG = "svg"
 
 
+MOST_ROWS: Final = {Sheet.PDF: 500, Sheet.PNG: 25, Sheet.SVG: 25}
+
+
 def typeset(document: Document, sheet: Sheet) -> bytes:
     """Return the file; ExportError without the extra."""
     try:
@@ -38,7 +42,10 @@ def typeset(document: Document, sheet: Sheet) -> bytes:
         raise ExportError('PDF, PNG and SVG need more: run `pip install "calslo_dagster[pdf,charts]"`') from error
     # A sign that no font has may not be in PDF/UA-1; such a file is only tagged.
     standards: tuple[list[Literal["ua-1"]], ...] = (["ua-1"], []) if sheet is Sheet.PDF else ([],)
-    inputs = {"document": json.dumps(_plain(document)), "is_picture": str(sheet is not Sheet.PDF).lower()}
+    inputs = {
+        "document": json.dumps(_plain(document, MOST_ROWS[sheet])),
+        "is_picture": str(sheet is not Sheet.PDF).lower(),
+    }
     with as_file(_FOLDER / "fonts") as fonts:
         asked: dict[str, Any] = {"format": sheet.value, "font_paths": [fonts], "sys_inputs": inputs}
         if sheet is Sheet.PNG:
@@ -61,18 +68,19 @@ def _source() -> bytes:
     return _TEMPLATE.read_bytes()
 
 
-def _plain(document: Document) -> dict[str, Any]:
+def _plain(document: Document, most: int) -> dict[str, Any]:
     """Return what the template reads."""
     at = document.as_of
     return {
         "title": document.title,
         "state": document.state,
-        "lead": list(document.lead),
+        "lead": [pieces(line) for line in document.lead],
         "at": {name: getattr(at, name) for name in _DAY_FIELDS} if at else None,
         "as_of": f"{at:%Y-%m-%d %H:%M} UTC" if at else "",
         "colours": themes()["light"],
         "is_wide": any(len(table.read_by(Reader.PEOPLE).columns) > _NARROW for table in document.tables),
-        "sections": [_section(one) for one in document.sections],
+        "sections": [_section(one, most) for one in document.sections],
+        "asides": [_table(table, is_titled=True, most=most) for table in document.tables if table.is_aside],
     }
 
 
@@ -82,30 +90,40 @@ _NARROW: Final = 6
 _SHORT: Final = 18
 
 
-def _section(one: Section) -> dict[str, Any]:
+def _section(one: Section, most: int) -> dict[str, Any]:
     return {
         "title": one.title,
-        "texts": list(one.texts),
+        "texts": [pieces(line) for line in one.texts],
         "facts": [_fact(fact) for fact in one.facts],
-        "figures": [_figure(figure) for figure in one.figures],
-        "tables": [_table(table, is_titled=len(one.tables) > 1 or table.title != one.title) for table in one.tables],
+        "figures": [_figure(figure, is_titled=_is_titled(one, figure)) for figure in one.figures],
+        "tables": [
+            _table(table, is_titled=_is_titled(one, table), most=most) for table in one.tables if not table.is_aside
+        ],
     }
+
+
+def _is_titled(section: Section, part: Table | Figure) -> bool:
+    return part.title != section.title
 
 
 def _fact(fact: Fact) -> dict[str, Any]:
     return {"title": fact.title, "text": fact.cell.text, "state": fact.cell.state, "note": fact.note}
 
 
-def _figure(figure: Figure) -> dict[str, Any]:
+def _figure(figure: Figure, *, is_titled: bool) -> dict[str, Any]:
     svg = coloured(drawn(figure.spec), themes()["light"]) if can_draw() else ""
-    return {"title": figure.title, "caption": figure.caption, "described": figure.described, "svg": svg}
+    title = figure.title if is_titled else ""
+    return {"title": title, "caption": figure.caption, "described": figure.described, "svg": svg}
 
 
-def _table(table: Table, *, is_titled: bool) -> dict[str, Any]:
+def _table(table: Table, *, is_titled: bool, most: int) -> dict[str, Any]:
     table = table.read_by(Reader.PEOPLE)
+    rest = len(table.rows) - most
+    table = replace(table, rows=table.rows[:most])
     return {
         "title": table.title if is_titled else "",
         "caption": table.caption,
+        "rest": f"{rest:,} more rows; the CSV file holds all." if rest > 0 else "",
         "empty": table.empty,
         "columns": [{"title": column.title, "is_number": column.is_number} for column in table.columns],
         "widths": [_width(table, place) for place in range(len(table.columns))],

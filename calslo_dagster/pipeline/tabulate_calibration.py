@@ -6,7 +6,6 @@ from datetime import date
 
 from calslo_dagster.pipeline.context import expected_manifests
 from calslo_dagster.pipeline.project import Project
-from calslo_dagster.pipeline.read_snapshots import snapshots_over
 from calslo_dagster.slo.calibration_table import (
     BinSupport,
     CalibrationBin,
@@ -54,6 +53,8 @@ class CalibrationTable:
 
 def tabulate_calibration(project: Project, days: Sequence[date]) -> list[CalibrationTable]:
     """Return the tables of every slice over the days, mask mismatches first, then the most inconsistent bins."""
+    from calslo_dagster.pipeline.read_snapshots import snapshots_over  # noqa: PLC0415 - the web process does without its memory
+
     span = Window(day_span(min(days)).start, day_span(max(days)).end)
     with project.store.read() as session:
         fitted = {(manifest.version, manifest.slice): manifest for manifest in manifests.every(session)}
@@ -65,6 +66,8 @@ def tabulate_calibration(project: Project, days: Sequence[date]) -> list[Calibra
 
 def tabulate_slice(project: Project, slice_name: str, days: Sequence[date]) -> CalibrationTable | None:
     """Return the table of one slice over the days, None if it has no traffic in them."""
+    from calslo_dagster.pipeline.read_snapshots import snapshots_over  # noqa: PLC0415 - the web process does without its memory
+
     span = Window(day_span(min(days)).start, day_span(max(days)).end)
     with project.store.read() as session:
         fitted = {(manifest.version, manifest.slice): manifest for manifest in manifests.every(session)}

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from calslo_dagster.slo.limits import figure, plain, signed
-from calslo_dagster.slo.model import Bound
+from calslo_dagster.slo.model import EVERYTHING, Bound
 
 Raw = str | int | float | bool | None
 NOTHING: Final = "–"
@@ -49,7 +49,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of as many cells as there are columns; empty: what to say where there is no row."""
+    """Rows of as many cells as there are columns; empty: what to say where there is no row.
+
+    is_aside: it repeats, number by number, what a figure shows; pages fold it, and prints have it at the end.
+    """
 
     key: str
     title: str
@@ -57,6 +60,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
     empty: str = "None."
+    is_aside: bool = False
 
     def __post_init__(self) -> None:
         """Refuse rows that do not fit the columns."""
@@ -107,7 +111,8 @@ class Section:
 class Document:
     """A view: its name, what it is about, how that stands, and since when nothing newer is known.
 
-    as_of: the newest instant that the contents speak of, None where nothing was measured; filters: what was asked for.
+    as_of: the newest instant that the contents speak of, None where nothing was measured; filters: what was asked for;
+    main: the table that stands for the view where only one fits, the first one unless told.
     """
 
     view: str
@@ -117,6 +122,7 @@ class Document:
     as_of: datetime | None = None
     filters: Mapping[str, str] = field(default_factory=dict)
     sections: tuple[Section, ...] = ()
+    main: str = ""
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -129,8 +135,8 @@ class Document:
         return tuple(figure for section in self.sections for figure in section.figures)
 
     def table(self, key: str = "") -> Table | None:
-        """Return the table of that name, the first one unless told; None if there is none."""
-        return next((table for table in self.tables if key in ("", table.key)), None)
+        """Return the table of that name, the main one unless told; None if there is none."""
+        return next((table for table in self.tables if (key or self.main) in ("", table.key)), None)
 
     @property
     def texts(self) -> Iterator[str]:
@@ -150,6 +156,11 @@ def text(value: object, *, path: str = "") -> Cell:
     return Cell(shown, str(value) if value is not None else None, path=path)
 
 
+def slice_cell(name: str, *, path: str = "") -> Cell:
+    """Return the cell of a slice; the one of all events together is called everything."""
+    return Cell("everything" if name == EVERYTHING else name, name, path=path)
+
+
 def state(word: str, title: str = "") -> Cell:
     """Return the cell of a state."""
     return Cell(title or word, str(word), state=str(word))
@@ -160,6 +171,11 @@ def number(value: float | None, *, sign: bool = False) -> Cell:
     if value is None:
         return Cell(NOTHING)
     return Cell((signed if sign else plain)(value).replace("-", "−"), value)
+
+
+def part(value: float | None) -> Cell:
+    """Return the cell of a part of a change, to five decimals; a dash for none."""
+    return Cell(NOTHING) if value is None else Cell(f"{value:+.5f}".replace("-", "−"), value)
 
 
 def count(value: int | None) -> Cell:
@@ -204,6 +220,11 @@ def percent(value: float) -> str:
     size = value * 100
     shown = f"{size:.1f}" if abs(size) < 99.95 or size == 100 else f"{size:.3g}" if size > 100 else f"{size:.4g}"
     return f"{shown.removesuffix('.0')} %".replace("-", "−")
+
+
+def pieces(line: str) -> list[tuple[str, bool]]:
+    """Return the parts of a line, each with whether it stands between backticks, which is how commands are written."""
+    return [(piece, bool(place % 2)) for place, piece in enumerate(line.split("`")) if piece]
 
 
 def rows_of(rows: Iterable[Iterable[Cell]]) -> tuple[tuple[Cell, ...], ...]:

@@ -6,14 +6,15 @@ from functools import cache
 from typing import Any, Final
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from calslo_dagster import __version__
+from calslo_dagster.exports.page import LOADER
 from calslo_dagster.reporting.board import NOTHING, Card
-from calslo_dagster.reporting.document import percent
+from calslo_dagster.reporting.document import percent, pieces
 from calslo_dagster.reporting.points import Point
 from calslo_dagster.reporting.states import WORDS
 from calslo_dagster.slo.limits import figure as told
@@ -57,7 +58,7 @@ def _environment() -> Environment:
     from calslo_dagster.web.assets import address  # noqa: PLC0415 - it answers errors with pages
 
     made = Environment(
-        loader=PackageLoader("calslo_dagster.web"),
+        loader=ChoiceLoader([PackageLoader("calslo_dagster.web"), LOADER]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -72,7 +73,13 @@ def _environment() -> Environment:
     }
     made.filters.update(filters)
     made.globals.update(
-        asset=address, version=__version__, words=WORDS, figure=figure, interval=interval, slo_link=slo_link
+        asset=address,
+        version=__version__,
+        words=WORDS,
+        figure=figure,
+        interval=interval,
+        slo_link=slo_link,
+        pieces=pieces,
     )
     return made
 
@@ -99,8 +106,7 @@ def shortened(text: str, most: int) -> str:
 def marked(text: str) -> Markup:
     """Return the text with what stands between backticks as code."""
     code = Markup("<code>{}</code>")
-    parts = (code.format(part) if n % 2 else escape(part) for n, part in enumerate(text.split("`")))
-    return Markup("").join(parts)
+    return Markup("").join(code.format(piece) if is_code else escape(piece) for piece, is_code in pieces(text))
 
 
 def figure(value: Bound | None, unit: str) -> str:

@@ -19,11 +19,11 @@ from calslo_dagster.reporting.document import (
     numbers,
     rows_of,
     share,
+    slice_cell,
     text,
 )
 from calslo_dagster.slo.calibration_table import Support
-from calslo_dagster.slo.windows import DAY, day_of
-from calslo_dagster.sources.base import EPOCH
+from calslo_dagster.slo.windows import DAY, EPOCH, day_of
 from calslo_dagster.store import partials
 
 # Tables are made from snapshots, which takes memory by the day.
@@ -88,7 +88,7 @@ def _summary(tables: list[CalibrationTable]) -> Table:
     )
     rows = [
         [
-            text(one.slice),
+            slice_cell(one.slice),
             count(one.mismatch.foreign),
             share(one.mismatch.share),
             count(one.unsupported),
@@ -117,7 +117,7 @@ def _supports(tables: list[CalibrationTable]) -> tuple[tuple[Column, ...], tuple
     odd = (Support.NO_FIT, Support.NO_TRAFFIC)
     rows = [
         [
-            text(one.slice),
+            slice_cell(one.slice),
             text(version),
             count(found.index + 1),
             number(found.lower),

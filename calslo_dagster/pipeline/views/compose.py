@@ -31,13 +31,6 @@ def export(project: Project, wanted: Wanted, form: Format, *, now: datetime, tab
     return rendered(compose(project, wanted, now=now), form, table=table)
 
 
-def file_name(wanted: Wanted, form: Format) -> str:
-    """Return what the file is to be called."""
-    parts = ["calslo", wanted.view.value, wanted.slo, wanted.slice if wanted.slice != EVERYTHING else "", wanted.period]
-    name = "-".join("".join(c if c.isalnum() else "-" for c in part).strip("-") for part in parts if part)
-    return f"{name[:120]}.{form.value}"
-
-
 def _overview(project: Project, wanted: Wanted, now: datetime) -> Document:
     return overview(read_board(project, now=now, filter=wanted.board), wanted)
 

@@ -20,14 +20,15 @@ from calslo_dagster.reporting.document import (
     moment,
     number,
     numbers,
+    part,
     rows_of,
+    slice_cell,
     state,
     text,
 )
-from calslo_dagster.reporting.trends import outlook
+from calslo_dagster.reporting.trends import sentences
 from calslo_dagster.slo.drift import LABELS
 from calslo_dagster.slo.model import Verdict
-from calslo_dagster.slo.slice_trends import worst_first
 from calslo_dagster.slo.windows import WEEK
 from calslo_dagster.stats.changes import RULES
 from calslo_dagster.store import drift, drift_attributions, trends
@@ -49,7 +50,7 @@ def drift_view(project: Project, wanted: Wanted) -> Document:
         ahead = [row for row in trends.latest(session, TREND_SLO) if wanted.takes(wanted.slice, row.slice)]
     rows = [row for row in found if row.week_end <= (until or row.week_end) and wanted.takes(wanted.slice, row.slice)]
     newest = [row for row in rows if row.week_end == until and _is_own(row)]
-    outlooks = tuple(outlook(row) for row in worst_first(ahead)[:_LIKELIEST])
+    outlooks = tuple(sentences(ahead, _LIKELIEST))
     return Document(
         wanted.view,
         "Drift from week to week",
@@ -95,7 +96,7 @@ def _weeks(rows: list[DriftRow]) -> Table:
             worst[key] = row
     names = sorted({name for name, _ in worst}, key=lambda name: _latest_rank(name, weeks, worst))
     columns = (Column("slice", "Slice"), *(Column(f"{week:%G-W%V}", _week(week)) for week in weeks))
-    cells = [[text(name), *(_moved(worst.get((name, week))) for week in weeks)] for name in names]
+    cells = [[slice_cell(name), *(_moved(worst.get((name, week))) for week in weeks)] for name in names]
     told = "In each week the change with the worst verdict; a week is named by its last day."
     return Table("weeks", "Slice by week", columns, rows_of(cells), told, "No two weeks have been compared yet.")
 
@@ -118,7 +119,7 @@ def _rank(row: DriftRow) -> tuple[int, float]:
 def _moved(row: DriftRow | None) -> Cell:
     if row is None:
         return Cell("–")
-    told = f"{LABELS[row.metric]} {number(row.delta, sign=True).text}"
+    told = "–" if row.delta is None else f"{LABELS[row.metric]} {number(row.delta, sign=True).text}"
     return Cell(told, f"{row.verdict}: {row.metric} {row.delta}", state=row.verdict.value)
 
 
@@ -138,7 +139,7 @@ def movers(rows: Iterable[DriftRow]) -> Table:
     )
     cells = [
         [
-            text(row.slice),
+            slice_cell(row.slice),
             Cell(LABELS[row.metric], row.metric),
             state(row.verdict, row.verdict.value.capitalize()),
             number(row.previous),
@@ -175,10 +176,10 @@ def causes_table(rows: Iterable[AttributionRow]) -> Table:
     )
     cells = [
         [
-            text(row.slice),
+            slice_cell(row.slice),
             text(row.metric),
-            text(row.part),
-            *(number(value, sign=True) for value in (row.delta, row.mix, row.scores, row.outcome, row.coverage)),
+            slice_cell(row.part),
+            *(part(value) for value in (row.delta, row.mix, row.scores, row.outcome, row.coverage)),
         ]
         for row in rows
     ]

@@ -23,6 +23,7 @@ from calslo_dagster.reporting.document import (
     numbers,
     rows_of,
     share,
+    slice_cell,
     state,
     text,
 )
@@ -62,6 +63,7 @@ def overview(board: Board, wanted: Wanted) -> Document:
             Section("alerts", "Active alerts", tables=(alerts_table(board.alerts),)),
             Section("promises", "Promises, worst first", tables=(promises(board.cards),)),
         ),
+        main="promises",
     )
 
 
@@ -90,7 +92,7 @@ def _row(card: Card) -> list[Cell]:
     return [
         state(card.state, WORDS[card.state]),
         text(card.slo, path=card_path(card.slo, card.slice)),
-        text(card.slice),
+        slice_cell(card.slice),
         text(card.model),
         Cell(card.shown_value, card.value),
         number(card.low),

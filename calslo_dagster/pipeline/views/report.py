@@ -26,6 +26,7 @@ from calslo_dagster.reporting.document import (
     numbers,
     rows_of,
     share,
+    slice_cell,
     state,
     text,
 )
@@ -203,24 +204,34 @@ def _of(windows: int, tally: Tally) -> str:
 
 
 def _actions(found: Found, until: datetime) -> Iterator[str]:
-    """Yield what to do, the breaches that go on first."""
-    going_on = [one for one in found.breaches if one.recovered_at is None or one.recovered_at > until]
-    for one in going_on[:NAMED]:
-        cause = found.causes.get(one.id)
-        told = f" {cause.evidence} {cause.advice}" if cause and cause.stands_out else ""
-        yield f"{one.slo} on {_named(one.slice)} is breached since {one.onset:%Y-%m-%d %H:%M} UTC.{told}"
-    if len(going_on) > NAMED:
-        yield f"{len(going_on) - NAMED:,} more breaches go on."
+    """Yield what to do, the breaches that go on first; those of one SLO with one cause are one task."""
+    tasks: dict[tuple[str, str, str], list[Breach]] = {}
+    for one in found.breaches:
+        if one.recovered_at is None or one.recovered_at > until:
+            cause = found.causes.get(one.id)
+            known = (cause.kind.value, cause.advice) if cause and cause.stands_out else ("", "")
+            tasks.setdefault((one.slo, *known), []).append(one)
+    for (name, _, advice), every in tasks.items():
+        worst = every[0]
+        where = _named(worst.slice) if len(every) == 1 else f"{_slices(len(every))}, worst {_named(worst.slice)}"
+        told = (
+            f" {found.causes[worst.id].evidence} {advice}" if advice else f" `calslo runbook {name}` says what to do."
+        )
+        yield f"{name} is breached on {where}, since {worst.onset:%Y-%m-%d %H:%M} UTC.{told}"
     for name, kept in found.kept.items():
         spent = [one for one in kept if one.budget.left < 0]
         if spent:
-            yield f"{name} has overspent the budget of {len(spent):,} slices, worst {_named(spent[0].slice)}."
+            yield f"{name} has overspent the budget of {_slices(len(spent))}, worst {_named(spent[0].slice)}."
         blind = [one for one in kept if _unknown_share(one) > MUCH_UNKNOWN]
         if blind:
             yield (
-                f"{name} could not tell most of the time on {len(blind):,} of {len(kept):,} slices, such as "
+                f"{name} could not tell most of the time on {len(blind):,} of {_slices(len(kept))}, such as "
                 f"{_named(blind[0].slice)}: `calslo slos certify {name}` says what would."
             )
+
+
+def _slices(number: int) -> str:
+    return f"{number:,} slice{'s' if number != 1 else ''}"
 
 
 def _unknown_share(one: Kept) -> float:
@@ -291,7 +302,7 @@ def _budgets(found: Found) -> Table:
     rows = [
         [
             text(one.slo.name, path=card_path(one.slo.name, one.slice)),
-            text(one.slice),
+            slice_cell(one.slice),
             state(_WORDS[one.budget.promise], one.budget.promise.value),
             count(one.budget.allowed),
             count(one.budget.used),
@@ -332,7 +343,7 @@ def _breaches(project: Project, found: Found, until: datetime) -> Table:
         rows.append(
             [
                 text(one.slo, path=card_path(one.slo, one.slice)),
-                text(one.slice),
+                slice_cell(one.slice),
                 moment(one.onset),
                 moment(one.recovered_at) if is_over else Cell("goes on"),
                 Cell(spoken(end - one.onset), (end - one.onset).total_seconds()),

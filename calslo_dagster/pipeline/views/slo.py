@@ -44,8 +44,7 @@ from calslo_dagster.reporting.states import WORDS
 from calslo_dagster.reporting.trends import outlook
 from calslo_dagster.slo.model import Measurement, Verdict
 from calslo_dagster.slo.slice_trends import Quantity
-from calslo_dagster.slo.windows import DAY, Window, day_of, window_ends
-from calslo_dagster.sources.base import EPOCH
+from calslo_dagster.slo.windows import DAY, EPOCH, Window, day_of, window_ends
 from calslo_dagster.store import breach_causes, measurements, slo_days, trends
 from calslo_dagster.store.breaches import Breach
 
@@ -89,6 +88,7 @@ def slo_view(project: Project, card: Card, wanted: Wanted) -> Document:
         as_of=card.window_end,
         filters={**wanted.stated, "slo": card.slo, "slice": card.slice},
         sections=tuple(sections(project, seen)),
+        main="windows",
     )
 
 
@@ -165,7 +165,15 @@ def _windows(seen: Looked) -> Table:
     ]
     shown, windows = len(rows), seen.course.windows
     caption = f"The worst of every few of {windows:,} windows." if windows > shown else ""
-    return Table("windows", "Windows", columns, rows_of(rows), caption, "No window of these days has been measured.")
+    return Table(
+        "windows",
+        "Windows",
+        columns,
+        rows_of(rows),
+        caption,
+        "No window of these days has been measured.",
+        is_aside=True,
+    )
 
 
 def budget_section(project: Project, card: Card) -> Section:
@@ -274,7 +282,7 @@ def bins_table(table: CalibrationTable) -> Table:
         ]
         for one in table.bins
     ]
-    return Table(f"bins-{table.slice}", "Bins", columns, rows_of(rows), empty="No labels yet.")
+    return Table(f"bins-{table.slice}", "Bins", columns, rows_of(rows), empty="No labels yet.", is_aside=True)
 
 
 def _trend(project: Project, card: Card) -> Iterator[Section]:
@@ -322,7 +330,7 @@ def breaches_table(project: Project, seen: Looked) -> Table:
         ]
         for one in reversed(seen.breaches)
     ]
-    return Table("breaches", "Breaches", columns, rows_of(rows), empty="None.")
+    return Table("breaches", f"Breaches of these {_days(seen.span)} days", columns, rows_of(rows), empty="None.")
 
 
 def last_rows(project: Project, card: Card) -> Sequence[Measurement]:

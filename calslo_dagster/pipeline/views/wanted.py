@@ -8,6 +8,7 @@ from typing import Final
 
 from calslo_dagster.reporting.board import BoardFilter
 from calslo_dagster.reporting.states import State
+from calslo_dagster.slo.model import EVERYTHING
 from calslo_dagster.slo.slices import matches
 
 USUAL_DAYS: Final = 14
@@ -62,3 +63,10 @@ class Wanted:
     def takes(self, pattern: str, name: str) -> bool:
         """Whether a name is one that the pattern stands for; `*` is the slice of everything, as on the board."""
         return pattern in ("", name) or (pattern != "*" and matches(pattern, name))
+
+
+def file_name(wanted: Wanted, ending: str) -> str:
+    """Return what the file is to be called."""
+    parts = ["calslo", wanted.view.value, wanted.slo, wanted.slice if wanted.slice != EVERYTHING else "", wanted.period]
+    name = "-".join("".join(c if c.isalnum() else "-" for c in part).strip("-") for part in parts if part)
+    return f"{name[:120]}.{ending}"

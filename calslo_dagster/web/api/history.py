@@ -7,7 +7,6 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from calslo_dagster.errors import SnapshotError
-from calslo_dagster.pipeline.tabulate_calibration import tabulate_calibration
 from calslo_dagster.slo.slices import matches
 from calslo_dagster.slo.windows import DAY, day_of
 from calslo_dagster.store import availability, breaches, drift
@@ -76,7 +75,7 @@ def tables(request: Request, span: Span, at: At, *, slice: Name = "") -> Respons
     if len(days) > _MOST_DAYS:
         raise missing(f"tables are made for {_MOST_DAYS} days at most; this span has {len(days)}")
     try:
-        found = tabulate_calibration(front_of(request).project(), days)
+        found = front_of(request).workshop.tables(days)
     except SnapshotError as error:
         raise missing(str(error)) from error
     return part(request, at, [one for one in found if _is(slice, one.slice)], TableOut.of)
