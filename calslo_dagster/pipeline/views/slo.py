@@ -67,8 +67,8 @@ def look(project: Project, card: Card, wanted: Wanted) -> Looked:
     """Return what is stored of the card's slice, up to its newest window."""
     end = wanted.until or card.window_end or card.evaluated_at
     if end is None:
-        nothing = Window(EPOCH, EPOCH)
-        return Looked(card, nothing, Course(card.slo, card.slice, card.unit, card.operator, (), 0), ())
+        never = Window(EPOCH, EPOCH + timedelta(days=wanted.days))
+        return Looked(card, never, Course(card.slo, card.slice, card.unit, card.operator, (), 0), ())
     # What is not complete yet belongs to the course as well.
     until = end if wanted.until else end + _LATER * step_of(project, project.registry.find(card.slo))
     span = Window(end - timedelta(days=wanted.days), until)
@@ -132,7 +132,9 @@ def course_figures(seen: Looked) -> tuple[Figure, ...]:
     shaded = [
         (max(one.onset, seen.span.start), max(min(one.recovered_at or last, last), one.onset)) for one in seen.breaches
     ]
-    caption = "Dashed: the limit. Band: the 95 % interval. Red: breaches."
+    bad = sum(point.verdict is Verdict.BREACHED for point in seen.course.points)
+    told = f"{bad} of those shown {'is' if bad == 1 else 'are'} breached." if bad else "None of those shown is breached."
+    caption = f"Dashed: the limit. Band: the 95 % interval. Red: breaches. {seen.course.windows:,} windows. {told}"
     return (Figure("course", "Course", series_spec(seen.course, shaded), described(seen.course), caption),)
 
 
