@@ -133,7 +133,9 @@ def course_figures(seen: Looked) -> tuple[Figure, ...]:
         (max(one.onset, seen.span.start), max(min(one.recovered_at or last, last), one.onset)) for one in seen.breaches
     ]
     bad = sum(point.verdict is Verdict.BREACHED for point in seen.course.points)
-    told = f"{bad} of those shown {'is' if bad == 1 else 'are'} breached." if bad else "None of those shown is breached."
+    told = (
+        f"{bad} of those shown {'is' if bad == 1 else 'are'} breached." if bad else "None of those shown is breached."
+    )
     caption = f"Dashed: the limit. Band: the 95 % interval. Red: breaches. {seen.course.windows:,} windows. {told}"
     return (Figure("course", "Course", series_spec(seen.course, shaded), described(seen.course), caption),)
 
