@@ -126,7 +126,7 @@ def bad_windows(session: Session, slo: str, slice_name: str, *, first: date, las
     wanted = sa.select(table.day, sa.func.sum(table[Verdict.BREACHED.value])).where(
         table.slo == slo, table.slice == slice_name, table.day.between(first, last)
     )
-    return {day: int(bad) for day, bad in session.execute(wanted.group_by(table.day)).tuples()}
+    return {row[0]: int(row[1]) for row in session.execute(wanted.group_by(table.day))}
 
 
 def tallies(session: Session, slos: Iterable[str], *, first: date, last: date) -> dict[tuple[str, date], Tally]:

@@ -90,11 +90,11 @@ def test_pdf_holds_every_text_and_number_and_has_the_date_of_the_data() -> None:
 
 
 def test_pdf_is_tagged_for_screen_readers() -> None:
-    root = pypdf.PdfReader(io.BytesIO(rendered(a_document(), Format.PDF))).trailer["/Root"]
+    reader = pypdf.PdfReader(io.BytesIO(rendered(a_document(), Format.PDF)))
 
-    assert root["/MarkInfo"]["/Marked"]
-    assert "/StructTreeRoot" in root
-    assert b"pdfuaid:part" in root["/Metadata"].get_object().get_data()
+    assert {"/MarkInfo", "/StructTreeRoot", "/Lang"} <= reader.root_object.keys()
+    assert reader.xmp_metadata is not None
+    assert b"pdfuaid:part" in reader.xmp_metadata.stream.get_data()
 
 
 def test_a_sign_that_no_font_has_does_not_keep_the_rest_from_being_printed() -> None:
