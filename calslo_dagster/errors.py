@@ -10,6 +10,8 @@ CalsloError
 ├── UnknownIncident   no incident has this id
 ├── ExclusionError    an exclusion cannot be as asked, or does not exist
 ├── TokenError        a token cannot be as asked, or does not exist
+├── ExportError       a view cannot be written as was asked
+├── BusyError         what was asked for takes too long just now
 ├── UnfitTextError    words of a person hold a character that no database keeps
 ├── DatadogError      Datadog did not take what it was sent
 ├── Retryable         a channel did not take a message, and may later

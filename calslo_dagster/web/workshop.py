@@ -6,6 +6,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from multiprocessing import get_context
 from threading import Lock
 from typing import Any, Final, TypeVar
@@ -48,7 +49,7 @@ class Workshop:
 
     def file(self, wanted: Wanted, form: str, table: str, *, now: datetime) -> bytes:
         """Return a view as a file; what is asked for again is made again, since files are large."""
-        return self._do(exported, self.settings(), wanted, form, table, now)
+        return self._do(partial(exported, form=form, table=table), self.settings(), wanted, now)
 
     def tables(self, days: Sequence[date]) -> list[CalibrationTable]:
         """Return the calibration tables of every slice over the days; SnapshotError without snapshots of them."""
@@ -130,7 +131,7 @@ def tabulated(settings: Settings, days: Sequence[date]) -> list[CalibrationTable
     return tabulate_calibration(_project(settings), days)
 
 
-def exported(settings: Settings, wanted: Wanted, form: str, table: str, now: datetime) -> bytes:  # noqa: PLR0917 - sent
+def exported(settings: Settings, wanted: Wanted, now: datetime, *, form: str, table: str) -> bytes:
     """Return a view as a file; in the process of its own."""
     from calslo_dagster.exports.render import Format  # noqa: PLC0415 - the other process does without
     from calslo_dagster.pipeline.views.compose import export  # noqa: PLC0415 - the other process does without

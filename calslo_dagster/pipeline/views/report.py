@@ -1,7 +1,7 @@
 """The report of a week or a month: summary, each SLO, breaches, drift, budgets, and what to do."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -186,7 +186,7 @@ def _state(found: Found) -> str:
 def _summary(found: Found) -> Iterator[Fact]:
     every = [one for kept in found.kept.values() for one in kept]
     promised = Counter(one.budget.promise for one in every)
-    tally = Tally(*(sum(getattr(one.tally, name) for one in every) for name in ("good", "bad", "unknown", "excluded")))
+    tally = _total(every)
     yield Fact("promises", "Promises", count(len(every)), "SLOs on slices")
     for promise in Promise:
         yield Fact(str(promise), f"Promises {promise}", count(promised[promise]))
@@ -258,33 +258,30 @@ def _slos(project: Project, found: Found) -> Table:
         Column("window", "Step"),
         *hidden("good", "unknown", "excluded"),
     )
-    rows = []
-    for name, kept in found.kept.items():
-        slo = project.registry.find(name)
-        by = Counter(one.budget.promise for one in kept)
-        good, bad, unknown, excluded = (
-            sum(getattr(one.tally, part) for one in kept) for part in ("good", "bad", "unknown", "excluded")
-        )
-        known = good + bad
-        rows.append(
-            [
-                text(name, path=f"/slos/{name}"),
-                text(slo.title),
-                share(slo.target),
-                count(len(kept)),
-                count(by[Promise.KEPT]),
-                count(by[Promise.BROKEN]),
-                count(by[Promise.UNDETERMINED]),
-                share(good / known if known else None),
-                share(known / (known + unknown) if known + unknown else None),
-                count(bad),
-                text(spoken(step_of(project, slo))),
-                count(good),
-                count(unknown),
-                count(excluded),
-            ]
-        )
+    rows = [_slo(project, project.registry.find(name), kept) for name, kept in found.kept.items()]
     return Table("slos", "Each SLO", columns, rows_of(rows), empty="No SLO matches.")
+
+
+def _slo(project: Project, slo: SLO, kept: Sequence[Kept]) -> list[Cell]:
+    by, tally = Counter(one.budget.promise for one in kept), _total(kept)
+    known, due = tally.good + tally.bad, tally.good + tally.bad + tally.unknown
+    return [
+        text(slo.name, path=f"/slos/{slo.name}"),
+        text(slo.title),
+        share(slo.target),
+        count(len(kept)),
+        *(count(by[promise]) for promise in (Promise.KEPT, Promise.BROKEN, Promise.UNDETERMINED)),
+        share(tally.good / known if known else None),
+        share(known / due if due else None),
+        count(tally.bad),
+        text(spoken(step_of(project, slo))),
+        *(count(windows) for windows in (tally.good, tally.unknown, tally.excluded)),
+    ]
+
+
+def _total(kept: Iterable[Kept]) -> Tally:
+    found = list(kept)
+    return Tally(*(sum(getattr(one.tally, name) for one in found) for name in ("good", "bad", "unknown", "excluded")))
 
 
 def _budgets(found: Found) -> Table:

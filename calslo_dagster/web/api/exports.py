@@ -26,9 +26,10 @@ Table = Annotated[str, Query(max_length=200, description="Which table a CSV file
 
 
 @router.get("/exports/{view}", operation_id="export_view")
-def export(  # noqa: PLR0917 - parts of an address
+def export(
     request: Request,
     view: View,
+    *,
     wanted: Filters,
     form: Annotated[Format, Query(alias="format")] = Format.JSON,
     table: Table = "",
@@ -38,9 +39,10 @@ def export(  # noqa: PLR0917 - parts of an address
 
 
 @router.get("/reports/{name}", operation_id="read_report")
-def report(  # noqa: PLR0917 - parts of an address
+def report(
     request: Request,
     name: Annotated[str, Path(max_length=8, examples=["2026-W10"])],
+    *,
     wanted: Filters,
     form: Annotated[Format, Query(alias="format")] = Format.JSON,
     table: Table = "",

@@ -10,7 +10,7 @@ from calslo_dagster.errors import SnapshotError
 from calslo_dagster.slo.slices import matches
 from calslo_dagster.slo.windows import DAY, day_of
 from calslo_dagster.store import availability, breaches, drift
-from calslo_dagster.web.api.models import AvailabilityOut, BreachOut, DriftOut, TableOut
+from calslo_dagster.web.api.history_models import AvailabilityOut, BreachOut, DriftOut, TableOut
 from calslo_dagster.web.api.paging import Part, part
 from calslo_dagster.web.api.slos import READ, REFUSED, At, Span
 from calslo_dagster.web.front import front_of

@@ -64,9 +64,7 @@ def overview(
         "pages": pages,
         "rows_per_page": settings.rows_per_page,
         "names": {"slos": front.project().registry.names},
-        "links": files_of(
-            Wanted(View.OVERVIEW, slo=wanted.slo, slice=wanted.slice, model=wanted.model, states=wanted.states)
-        ),
+        "links": _files(wanted),
         "is_filtered": wanted != BoardFilter(),
         "is_empty": _is_empty(board),
         "link": _links(wanted),
@@ -75,6 +73,11 @@ def overview(
         "as_of": board.now,
     }
     return page(request, "overview.html", names)
+
+
+def _files(wanted: BoardFilter) -> Mapping[str, str]:
+    asked = Wanted(View.OVERVIEW, slo=wanted.slo, slice=wanted.slice, model=wanted.model, states=wanted.states)
+    return files_of(asked)
 
 
 def _is_empty(board: Board) -> bool:
