@@ -61,14 +61,15 @@ def opened(browser: Browser, site: Site, **options: Any) -> Iterator[Page]:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_pages_are_for_everybody_and_ask_nobody_else(browser: Browser, full: Site, theme: str) -> None:
     """In each theme, on every page: axe finds nothing, the policy holds, and no other host is asked."""
-    wrong = []
+    wrong, asked, said = list[tuple[str, str, object]](), list[str](), list[str]()
     with opened(browser, full) as page:
         page.add_init_script(WATCH)
         page.on("request", lambda request: asked.append(urlsplit(request.url).netloc))
         page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: said.append(str(error)))
         for path in paths(full):
-            asked, said = list[str](), list[str]()
+            asked.clear()
+            said.clear()
             page.goto(f"{path}{'&' if '?' in path else '?'}theme={theme}")
             assert page.evaluate("document.documentElement.dataset.theme") == theme, path
             found = Axe().run(page, options=RULES).response["violations"]
