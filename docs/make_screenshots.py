@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import click
 import uvicorn
@@ -16,7 +17,9 @@ from playwright.sync_api import Browser, sync_playwright
 from calslo_dagster.cli.demo import CLOCK_AFTER_END
 from calslo_dagster.defs.resources import LazyProject
 from calslo_dagster.settings import load_settings
-from calslo_dagster.store import incidents
+from calslo_dagster.stats.alarm_budget import MONTH
+from calslo_dagster.store import breaches, incidents
+from calslo_dagster.store.breaches import Breach
 from calslo_dagster.web.app import app
 
 FOLDER: Final = Path(__file__).parents[1] / "build" / "screenshots"
@@ -45,9 +48,10 @@ def main(home: Path, to: Path, *, keep: bool) -> None:
     project = LazyProject(settings, now=lambda: clock)
     with project.open().store.read() as session:
         [incident, *_] = incidents.recent(session)
+        worst = max(breaches.between(session, start=clock - MONTH, end=clock), key=_harm)
     paths = {
         "overview": "/",
-        "slo": "/slos/ece_bound?slice=intent%3Dresearch%2Clanguage%3Den",
+        "slo": f"/slos/{worst.slo}?slice={quote(worst.slice, safe='')}",
         "calibration": "/calibration",
         "drift": "/drift",
         "alerts": "/alerts",
@@ -67,6 +71,11 @@ def main(home: Path, to: Path, *, keep: bool) -> None:
         found.close()
     for name, kept in SHOWN.items() if keep else ():
         shutil.copyfile(to / f"{name}.png", KEPT / kept)
+
+
+def _harm(one: Breach) -> tuple[bool, int]:
+    """Prefer a breach of the calibration error, then the longest one."""
+    return one.slo == "ece_bound", one.windows_bad
 
 
 def _shoot(browser: Browser, url: str, theme: str, file: Path, *, width: int = SIZE["width"]) -> None:
