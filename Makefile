@@ -72,7 +72,7 @@ $(VENV)/.ready-benchmark: $(READY)
 
 lock:
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra postgres --extra test --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra charts --extra pdf --extra postgres --extra test --universal --python-version 3.11 \
 		--generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock
 
 clean:

@@ -8,6 +8,10 @@ CalsloError
 ├── PluginError       a user's SLO module or entry point does not load
 ├── SilenceError      a silence mutes nothing, too much, or does not exist
 ├── UnknownIncident   no incident has this id
+├── ExclusionError    an exclusion cannot be as asked, or does not exist
+├── TokenError        a token cannot be as asked, or does not exist
+├── ExportError       a view cannot be written as was asked
+├── BusyError         what was asked for takes too long just now
 ├── UnfitTextError    words of a person hold a character that no database keeps
 ├── DatadogError      Datadog did not take what it was sent
 ├── Retryable         a channel did not take a message, and may later
@@ -41,3 +45,19 @@ class UnfitTextError(CalsloError):
 
 class PluginError(CalsloError):
     """A user's SLO does not load."""
+
+
+class ExclusionError(CalsloError):
+    """An exclusion cannot be as asked, or does not exist."""
+
+
+class TokenError(CalsloError):
+    """A token of the API cannot be as asked, or does not exist."""
+
+
+class ExportError(CalsloError):
+    """A view cannot be written as was asked; the message says which way is left."""
+
+
+class BusyError(CalsloError):
+    """What was asked for takes too long just now."""

@@ -32,13 +32,16 @@ COMMANDS: Final = {
     "dispatch": "dispatch",
     "evaluate": "evaluate",
     "explain": "explain",
+    "export": "export",
     "metrics": "metrics",
+    "report": "export",
     "route": "route",
     "runbook": "runbook",
     "serve": "serve",
     "silence": "silence",
     "slos": "slos",
     "table": "table",
+    "tokens": "tokens",
 }
 
 

@@ -1,8 +1,14 @@
-"""`calslo serve`: take the answers to alerts that come in over the web."""
+"""`calslo serve`: the dashboard, the REST API, and the addresses that answers to alerts come in by."""
 
 from pathlib import Path
+from typing import Final
 
 import click
+
+# Beyond so many connections at once the next ones are told to come later, which is better than to serve nobody.
+MOST_CONNECTIONS: Final = 2_000
+# Pages that listen for news would otherwise keep the process from ending.
+GRACE_SECONDS: Final = 3
 
 
 @click.command()
@@ -10,9 +16,11 @@ import click
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65_535), default=8080, show_default=True, help="Port to listen on.")
 def serve(config: Path | None, host: str, port: int) -> None:
-    """Take acknowledgements from signed links, PagerDuty's webhooks and Slack's buttons.
+    """Serve the dashboard and the REST API, and take answers to alerts.
 
-    Every address checks a signature; put it behind a proxy that speaks TLS.
+    Everybody who reaches the pages may read them, unless `web.pages` in the settings says otherwise; the REST API and
+    all that changes something take a token of `calslo tokens create`. Signed links, PagerDuty's webhooks and Slack's
+    buttons acknowledge alerts. Put it behind a proxy that speaks TLS.
 
     \b
     Example: calslo serve --host 0.0.0.0 --port 8080
@@ -21,11 +29,19 @@ def serve(config: Path | None, host: str, port: int) -> None:
 
     from calslo_dagster.defs.resources import LazyProject  # noqa: PLC0415 - keeps --help fast
     from calslo_dagster.settings import load_settings  # noqa: PLC0415 - keeps --help fast
-    from calslo_dagster.web.answers import answers_app  # noqa: PLC0415 - keeps --help fast
+    from calslo_dagster.web.app import app  # noqa: PLC0415 - keeps --help fast
     from calslo_dagster.web.socket_mode import listening  # noqa: PLC0415 - keeps --help fast
 
     project = LazyProject(load_settings(config))
     project.open()
     with listening(project.open(), project.now):
         click.echo(f"calslo: answering on http://{host}:{port}, end with Ctrl-C", err=True)
-        uvicorn.run(answers_app(project.open, project.now), host=host, port=port, log_level="warning")
+        uvicorn.run(
+            app(project.open, project.now),
+            host=host,
+            port=port,
+            log_level="warning",
+            server_header=False,
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )

@@ -1,4 +1,4 @@
-"""Silence what an incident is about, as a button in chat does."""
+"""Silence what an incident is about, as a button in chat or on a page does."""
 
 from datetime import datetime, timedelta
 
@@ -10,7 +10,9 @@ from calslo_dagster.pipeline.respond_to_alerts import find
 from calslo_dagster.pipeline.silence_alerts import add_silence
 
 
-def silence_incident(project: Project, incident_id: str, *, by: str, lasts: timedelta, now: datetime) -> str:
+def silence_incident(
+    project: Project, incident_id: str, *, by: str, lasts: timedelta, now: datetime, source: str = "slack"
+) -> str:
     """Silence every slice of the incident for so long; return in a sentence what was done."""
     with project.store.read() as session:
         incident = find(session, incident_id)
@@ -20,12 +22,12 @@ def silence_incident(project: Project, incident_id: str, *, by: str, lasts: time
         matchers=(),
         starts_at=now,
         ends_at=now + lasts,
-        reason=f"silenced from chat, incident {incident.id}",
+        reason=f"silenced from {'chat' if source == 'slack' else 'the dashboard'}, incident {incident.id}",
         author=by,
         created_at=now,
         # Whoever presses the button means this incident, and a silence lets emergencies pass unless told.
         covers_emergency=incident.severity is Severity.EMERGENCY,
     )
     # What an incident has is not mistyped, even if the settings no longer know it.
-    added, _ = add_silence(project, draft, matchers, now=now, source="slack", is_forced=True)
+    added, _ = add_silence(project, draft, matchers, now=now, source=source, is_forced=True)
     return f"silence {added.id} holds until {added.ends_at:%Y-%m-%d %H:%M} UTC"

@@ -37,6 +37,7 @@ from calslo_dagster.settings.types import (
     WeeklyCron,
     duration_text,
 )
+from calslo_dagster.settings.web import WebSection
 
 if TYPE_CHECKING:
     from calslo_dagster.alerting.rules import Rules
@@ -139,6 +140,8 @@ class Settings(Section):
     """Where alerts go: `log` is always there, every other key names a channel."""
     alerting: AlertingSection = Field(default_factory=AlertingSection)
     """Who is told, when, how often, and what keeps quiet."""
+    web: WebSection = Field(default_factory=WebSection)
+    """The pages and the REST API."""
     prometheus: PrometheusSection = Field(default_factory=PrometheusSection)
     """What Prometheus is told."""
     datadog: DatadogSection = Field(default_factory=DatadogSection)
@@ -272,6 +275,8 @@ class Settings(Section):
         for place, reference in (("heartbeat", self.alerting.heartbeat.url), ("link_key", self.alerting.link_key)):
             if reference is not None:
                 yield ("alerting", place), reference
+        if self.web.key is not None:
+            yield ("web", "key"), self.web.key
         if self.datadog.api_key is not None:
             yield ("datadog", "api_key"), self.datadog.api_key
 

@@ -55,6 +55,12 @@ def stamp(session: Session) -> str:
     return str(tuple(session.execute(sa.select(sa.func.count(), sa.func.max(exclusions.c.id))).one()))
 
 
+def all_of(session: Session) -> tuple[StoredExclusion, ...]:
+    """Return all exclusions with their numbers, by start and number."""
+    found = session.execute(sa.select(exclusions).order_by(exclusions.c.starts_at, exclusions.c.id))
+    return tuple(_stored(row) for row in found)
+
+
 def overlapping(session: Session, *, start: datetime, end: datetime) -> tuple[StoredExclusion, ...]:
     """Return the exclusions that share an instant with [start, end), by start and number."""
     table = exclusions.c

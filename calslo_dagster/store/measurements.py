@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -13,7 +12,9 @@ from calslo_dagster.slo.trials import Mode
 from calslo_dagster.slo.windows import day_span
 from calslo_dagster.store import rows as stored
 from calslo_dagster.store.schema import breaches, measurements, slo_days
-from calslo_dagster.store.schemas import MEASUREMENTS, validate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # How many window ends one statement may name.
 _NAMED: Final = 5_000
@@ -25,10 +26,11 @@ def replace(session: Session, slo: str, rows: Sequence[Measurement], *, start: d
     All is checked before anything is written: a value outside the schema is a StoreError, a row of another SLO or
     outside the range a ValueError. Doing it twice changes nothing.
     """
+    from calslo_dagster.store.schemas import check_measurements  # noqa: PLC0415 - whoever only reads does without its memory
+
     _require_partition(slo, rows, start, end)
     records = [_record(row) for row in rows]
-    columns = {name: pd.Series([r[name] for r in records], dtype=object) for name in MEASUREMENTS.columns}
-    validate(pd.DataFrame(columns), MEASUREMENTS)
+    check_measurements(records)
     session.execute(sa.delete(measurements).where(measurements.c.slo == slo, *_ending(start, end)))
     stored.insert(session, measurements, records)
     return len(records)
@@ -88,7 +90,7 @@ def between(
 
 def frame(
     session: Session, *, start: datetime, end: datetime, slo: str | None = None, slice_name: str | None = None
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Return the measurements with window ends in (start, end] as a frame with the table's columns.
 
     Ordered by SLO, window end and slice; a number that is missing is NaN, a limit that is a pair has two columns.
@@ -232,6 +234,43 @@ def at_ends(session: Session, slo: str, slice_name: str, ends: Iterable[datetime
         wanted = sa.select(measurements).where(table.slo == slo, some, table.slice == slice_name)
         found += _loaded(session, wanted.order_by(table.window_end))
     return tuple(found)
+
+
+def page(
+    session: Session,
+    slo: str,
+    *,
+    start: datetime,
+    end: datetime,
+    slice_name: str | None = None,
+    after: tuple[datetime, str] | None = None,
+    limit: int = 100,
+) -> tuple[Measurement, ...]:
+    """Return so many of the SLO's measurements with window ends in (start, end], by window end and slice.
+
+    after: window end and slice of the row that they come after.
+    """
+    table, wanted = measurements.c, _select(start, end, slo, slice_name)
+    if after is not None:
+        later = sa.and_(table.window_end == after[0], table.slice > after[1])
+        wanted = wanted.where(table.window_end >= after[0], sa.or_(table.window_end > after[0], later))
+    return _loaded(session, wanted.limit(limit))
+
+
+def courses(
+    session: Session, slo: str, slices: Iterable[str], ends: Iterable[datetime]
+) -> dict[str, list[tuple[datetime, float | None, Verdict]]]:
+    """Return the value and verdict of each of these slices in the windows that end at these instants, oldest first.
+
+    At most some thousand of each: one statement names them all.
+    """
+    table = measurements.c
+    named = (table.slo == slo, table.window_end.in_(sorted(set(ends))), table.slice.in_(sorted(set(slices))))
+    wanted = sa.select(table.slice, table.window_end, table.value, table.verdict).where(*named)
+    found: dict[str, list[tuple[datetime, float | None, Verdict]]] = {}
+    for row in session.execute(wanted.order_by(table.window_end)):
+        found.setdefault(row.slice, []).append((row.window_end, row.value, Verdict(row.verdict)))
+    return found
 
 
 def verdicts(session: Session, slo: str, slice_name: str, *, start: datetime, end: datetime) -> dict[datetime, Verdict]:

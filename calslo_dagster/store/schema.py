@@ -29,7 +29,7 @@ from calslo_dagster.store.columns import (
 )
 
 # The newest migration; `open_store` compares it with the database without loading Alembic.
-REVISION: Final = "0007"
+REVISION: Final = "0008"
 VERSION_TABLE: Final = "calslo_schema_version"
 
 metadata: Final = sa.MetaData(
@@ -348,4 +348,14 @@ troubles: Final = sa.Table(
     metadata,
     *key(component=SLICE),
     *required(severity=WORD, since=INSTANT, reason=TEXT, source_id=NAME),
+)
+
+# The secret itself is nowhere: `id` is its first part, by which it is found, `digest` the SHA-256 of all of it.
+api_tokens: Final = sa.Table(
+    "api_tokens",
+    metadata,
+    *key(id=WORD),
+    *required(name=NAME, digest=DIGEST, scopes=JSON, created_at=INSTANT, created_by=TEXT),
+    *optional(expires_at=INSTANT, revoked_at=INSTANT),
+    *required(revoked_by=TEXT),
 )

@@ -14,7 +14,8 @@ from calslo_dagster.slo.budget import TIERS, Tier
 from calslo_dagster.slo.exclusions import Exclusion
 from calslo_dagster.slo.windows import Window
 from calslo_dagster.sources.base import ColumnMap, FileFormat, LabelSpec, SourceKind, SourceSpec, TimeUnit
-from calslo_dagster.sources.demo.generate import EVENTS, LABELS, MANIFESTS
+from calslo_dagster.sources.demo.generate import MANIFESTS
+from calslo_dagster.sources.demo.spec import EVENTS, LABELS
 from calslo_dagster_tests.settings.files import FULL, loaded
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
@@ -156,4 +157,4 @@ def test_a_secret_that_is_not_there_is_told_with_its_line_when_it_is_needed(tmp_
 def test_every_secret_of_the_full_example_is_looked_for(tmp_path: Path) -> None:
     settings = load_settings(FULL, {})
 
-    assert len(settings.missing_secrets()) == 2
+    assert len(settings.missing_secrets()) == 3
