@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PYTHONUNBUFFERED := 1
 
-.PHONY: demo dev test torture check benchmark detection coverage docs pictures lock clean
+.PHONY: demo dev test torture check screenshots benchmark detection coverage docs pictures lock clean
 
 # Options of `calslo demo` in DEMO_ARGS, such as: make demo DEMO_ARGS="--webhook http://127.0.0.1:9000/alerts"
 demo: $(READY)
@@ -22,6 +22,7 @@ dev: .calslo/calslo.yaml
 
 test: $(READY)
 	@.ci/prometheus
+	@.ci/chromium
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Five times as many kills as `make test` does; some ten minutes.
@@ -33,6 +34,10 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+screenshots: .calslo/calslo.yaml
+	@.ci/chromium
+	$(BIN)/python docs/make_screenshots.py
 
 benchmark: $(VENV)/.ready-benchmark
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-json=.benchmarks/latest.json

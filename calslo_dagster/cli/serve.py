@@ -1,5 +1,7 @@
 """`calslo serve`: the dashboard, the REST API, and the addresses that answers to alerts come in by."""
 
+import ctypes
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +11,8 @@ import click
 MOST_CONNECTIONS: Final = 2_000
 # Pages that listen for news would otherwise keep the process from ending.
 GRACE_SECONDS: Final = 3
+# The number of the setting in glibc's malloc.h; other C libraries have no such setting, and need none.
+_M_ARENA_MAX: Final = -8
 
 
 @click.command()
@@ -32,6 +36,7 @@ def serve(config: Path | None, host: str, port: int) -> None:
     from calslo_dagster.web.app import app  # noqa: PLC0415 - keeps --help fast
     from calslo_dagster.web.socket_mode import listening  # noqa: PLC0415 - keeps --help fast
 
+    _share_memory()
     project = LazyProject(load_settings(config))
     project.open()
     with listening(project.open(), project.now):
@@ -45,3 +50,9 @@ def serve(config: Path | None, host: str, port: int) -> None:
             limit_concurrency=MOST_CONNECTIONS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
+
+
+def _share_memory() -> None:
+    """Let threads share what the C library has taken from the system; of its own each would keep some 5 MB unused."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)

@@ -252,6 +252,12 @@ def board_of(
     )
 
 
+def narrowed(board: Board, wanted: BoardFilter) -> Board:
+    """Return the board of the cards that the filter takes, as if only these had been read."""
+    cards = [card for card in board.cards if wanted.takes(card.slo, card.slice, card.model)]
+    return board_of(cards, now=board.now, alerts=board.alerts, evaluations=board.evaluations, states=wanted.states)
+
+
 def worst_first(cards: Iterable[Card]) -> list[Card]:
     """Return the cards by state, breaches first and meeting last, each by how far past the limit it is."""
     return sorted(cards, key=lambda card: (card.state.rank, -card.excess, card.slo, card.slice, card.model))
@@ -286,9 +292,14 @@ _ALERT: Final = tuple(f.name for f in fields(ActiveAlert))
 
 def _version(cards: Iterable[Card], alerts: Iterable[ActiveAlert]) -> str:
     """Return what identifies the results: what ticks by itself, such as an age, is no part of it."""
-    told = [[_plain(getattr(card, name)) for name in _CARD] for card in cards]
-    open_ones = [[_plain(getattr(alert, name)) for name in _ALERT] for alert in alerts]
-    return sha256(json.dumps([told, open_ones], separators=(",", ":")).encode()).hexdigest()[:16]
+    digest = sha256()
+    # One after the other: as one text, a thousand slices would take more memory than the board.
+    for names, found in ((_CARD, cards), (_ALERT, alerts)):
+        for one in found:
+            told = [_plain(getattr(one, name)) for name in names]
+            digest.update(json.dumps(told, separators=(",", ":")).encode())
+        digest.update(b"\n")
+    return digest.hexdigest()[:16]
 
 
 def _plain(value: Any) -> Any:

@@ -207,9 +207,14 @@ def revision_of(connection: sa.Connection) -> str | None:
     return connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
 
 
+# A partition that is written in one transaction otherwise goes to disk and back before it is whole; what only reads has
+# the system's cache, and one connection for each thread that asks.
+_WRITING_KIB: Final = 32_768
+_READING_KIB: Final = 2_048
+
+
 def _set_pragmas(connection: Any, _record: object) -> None:
-    # 32 MB of cache: a partition that is written in one transaction otherwise goes to disk and back before it is whole.
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "cache_size = -32768"):
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -228,6 +233,7 @@ def _begin_sqlite(connection: sa.Connection, lock: Lock | None) -> None:
     if lock is not None:
         # The connection may have served another lock before, and inside a transaction this can no longer be set.
         connection.exec_driver_sql(f"PRAGMA synchronous = {'NORMAL' if lock is Lock.STATE else 'FULL'}")
+    connection.exec_driver_sql(f"PRAGMA cache_size = -{_WRITING_KIB if lock is Lock.STATE else _READING_KIB}")
     connection.exec_driver_sql("BEGIN" if lock is None else "BEGIN IMMEDIATE")
 
 

@@ -14,21 +14,25 @@ from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.read_board import EVERY_CARD, board_stamp, read_board
 from calslo_dagster.pipeline.read_sparks import Spark, read_sparks
 from calslo_dagster.pipeline.views.wanted import Wanted
-from calslo_dagster.reporting.board import Board, BoardFilter, Card
+from calslo_dagster.reporting.board import Board, BoardFilter, Card, narrowed
 from calslo_dagster.reporting.document import Document
 from calslo_dagster.web.limits import Meter
 from calslo_dagster.web.signing import Signer
 from calslo_dagster.web.workshop import Workshop
 
 _KEPT: Final = 32
+# That of a thousand slices is some 10 MB; parts of it share its cards.
+_BOARDS: Final = 1
 Kept = TypeVar("Kept")
 
 
 @dataclass(slots=True)
 class Recent(Generic[Kept]):
-    """The results that were asked for last."""
+    """The results that were asked for last; what several ask for at once is made once."""
 
+    most: int = _KEPT
     _found: OrderedDict[Hashable, Kept] = field(default_factory=OrderedDict)
+    _making: dict[Hashable, Lock] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def of(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
@@ -37,12 +41,21 @@ class Recent(Generic[Kept]):
             if key in self._found:
                 self._found.move_to_end(key)
                 return self._found[key]
-        made = make()
-        with self._lock:
-            self._found[key] = made
-            while len(self._found) > _KEPT:
-                self._found.popitem(last=False)
-        return made
+            turn = self._making.setdefault(key, Lock())
+        with turn:
+            with self._lock:
+                if key in self._found:
+                    return self._found[key]
+            try:
+                made = make()
+                with self._lock:
+                    self._found[key] = made
+                    while len(self._found) > self.most:
+                        self._found.popitem(last=False)
+                return made
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +67,26 @@ class Front:
     signer: Signer
     meter: Meter
     workshop: Workshop
-    boards: Recent[Board] = field(default_factory=Recent)
+    boards: Recent[Board] = field(default_factory=lambda: Recent(_BOARDS))
+    parts: Recent[Board] = field(default_factory=Recent)
     sparks: Recent[Mapping[tuple[str, str], Spark]] = field(default_factory=Recent)
+    pages: Recent[bytes] = field(default_factory=Recent)
     counters: Counters = field(default_factory=Counters)
 
     def stamp(self) -> str:
         """Return what changes whenever something is stored."""
         return board_stamp(self.project())
 
+    def minute(self) -> datetime:
+        """Return the minute that it is; nothing is shown for longer, since time alone makes results stale."""
+        return self.now().replace(second=0, microsecond=0)
+
     def board(self, wanted: BoardFilter = EVERY_CARD) -> Board:
         """Return how the SLOs stand now."""
         project, now = self.project(), self.now()
-        # Once a minute at least, because time alone makes results stale and ends maintenance.
-        key = (wanted, self.stamp(), now.replace(second=0, microsecond=0))
-        return self.boards.of(key, lambda: read_board(project, now=now, filter=wanted))
+        key = (self.stamp(), self.minute())
+        whole = self.boards.of(key, lambda: read_board(project, now=now))
+        return whole if wanted == EVERY_CARD else self.parts.of((*key, wanted), lambda: narrowed(whole, wanted))
 
     def courses(self, cards: Sequence[Card]) -> Mapping[tuple[str, str], Spark]:
         """Return the recent courses of the cards, by SLO and slice."""

@@ -1,5 +1,6 @@
 """Pages from templates: everything is escaped, and what a template lacks is an error."""
 
+import gzip
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -20,6 +21,8 @@ from calslo_dagster.reporting.states import WORDS
 from calslo_dagster.slo.limits import figure as told
 from calslo_dagster.slo.model import Bound
 
+_AGAIN: Final = {"Cache-Control": "no-cache", "Vary": "Cookie"}
+_PACKED_BY: Final = 6
 THEMES: Final = ("light", "dark")
 _STEPS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
@@ -33,6 +36,28 @@ def page(
     headers: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
     """Return the page, in the theme that was asked for by `?theme=` or once chosen."""
+    return answered(content(request, template, names), status=status, headers=headers)
+
+
+def answered(text: str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HTMLResponse:
+    """Return a page as an answer that browsers ask for again each time."""
+    return HTMLResponse(text, status, headers={**_AGAIN, **(headers or {})})
+
+
+def packed(text: str) -> bytes:
+    """Return a page that many ask for as it goes over the wire."""
+    return gzip.compress(text.encode(), compresslevel=_PACKED_BY, mtime=0)
+
+
+def unpacked(request: Request, page_of: bytes) -> HTMLResponse:
+    """Return a packed page as an answer, unpacked for the few that cannot."""
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return answered(gzip.decompress(page_of).decode())
+    return HTMLResponse(page_of, headers={**_AGAIN, "Vary": "Cookie, Accept-Encoding", "Content-Encoding": "gzip"})
+
+
+def content(request: Request, template: str, names: Mapping[str, Any]) -> str:
+    """Return the text of a page."""
     query = f"?{request.url.query}" if request.url.query else ""
     around: dict[str, Any] = {
         "theme": theme_of(request),
@@ -42,9 +67,7 @@ def page(
         "form_token": "",
         "as_of": None,
     }
-    told_apart = {"Cache-Control": "no-cache", "Vary": "Cookie", **(headers or {})}
-    content = _environment().get_template(template).render({**around, **names})
-    return HTMLResponse(content, status, headers=told_apart)
+    return _environment().get_template(template).render({**around, **names})
 
 
 def theme_of(request: Request) -> str:

@@ -42,7 +42,7 @@ from calslo_dagster.reporting.document import (
 from calslo_dagster.reporting.points import Course
 from calslo_dagster.reporting.states import WORDS
 from calslo_dagster.reporting.trends import outlook
-from calslo_dagster.slo.model import Measurement, Verdict
+from calslo_dagster.slo.model import EVERYTHING, Measurement, Verdict
 from calslo_dagster.slo.slice_trends import Quantity
 from calslo_dagster.slo.windows import DAY, EPOCH, Window, day_of, window_ends
 from calslo_dagster.store import breach_causes, measurements, slo_days, trends
@@ -286,7 +286,10 @@ def bins_table(table: CalibrationTable) -> Table:
         ]
         for one in table.bins
     ]
-    return Table(f"bins-{table.slice}", "Bins", columns, rows_of(rows), empty="No labels yet.", is_aside=True)
+    name = "everything" if table.slice == EVERYTHING else table.slice
+    return Table(
+        f"bins-{table.slice}", f"Bins of {name}", columns, rows_of(rows), empty="No labels yet.", is_aside=True
+    )
 
 
 def _trend(project: Project, card: Card) -> Iterator[Section]:

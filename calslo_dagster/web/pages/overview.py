@@ -13,9 +13,9 @@ from calslo_dagster.pipeline.views.wanted import View, Wanted
 from calslo_dagster.reporting.board import Board, BoardFilter
 from calslo_dagster.reporting.states import State
 from calslo_dagster.web.access import Person, form_token, reader
-from calslo_dagster.web.front import front_of
+from calslo_dagster.web.front import Front, front_of
 from calslo_dagster.web.svg import sparkline
-from calslo_dagster.web.templating import page
+from calslo_dagster.web.templating import content, packed, theme_of, unpacked
 
 router: Final = APIRouter(include_in_schema=False)
 Reader = Annotated[Person | None, Depends(reader)]
@@ -40,8 +40,19 @@ def overview(
     wanted: Annotated[BoardFilter, Depends(wanted_of)],
     number: Annotated[int, Query(alias="page", ge=1, le=100_000)] = 1,
 ) -> Response:
-    """Show how all stands."""
+    """Show how all stands; who is signed in sees a page of their own, all others the same one."""
     front = front_of(request)
+    stamp = front.stamp()
+    whose = person.token.id if person else ""
+    key = (str(request.url.query), theme_of(request), whose, stamp, front.minute())
+
+    def made() -> bytes:
+        return packed(content(request, "overview.html", _names(front, person, wanted, number)))
+
+    return unpacked(request, front.pages.of(key, made))
+
+
+def _names(front: Front, person: Person | None, wanted: BoardFilter, number: int) -> dict[str, Any]:
     settings, stamp = front.project().settings.web, front.stamp()
     board = front.board(wanted)
     pages = max(1, -(-len(board.cards) // settings.rows_per_page))
@@ -53,7 +64,7 @@ def overview(
         for card in cards
         if (key := (card.slo, card.slice)) in courses
     }
-    names = {
+    return {
         "board": board,
         "stamp": stamp,
         "cards": cards,
@@ -72,7 +83,6 @@ def overview(
         "form_token": form_token(front, person),
         "as_of": board.now,
     }
-    return page(request, "overview.html", names)
 
 
 def _files(wanted: BoardFilter) -> Mapping[str, str]:
