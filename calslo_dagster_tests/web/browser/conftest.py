@@ -1,4 +1,4 @@
-"""One browser, and one application over a log with incidents, for all tests here that change nothing."""
+"""A browser for each test, and one application over a log with incidents for those that change nothing."""
 
 import shutil
 from collections.abc import Iterator
@@ -17,9 +17,12 @@ web: {requests_per_minute: 1000000, dagster_url: "http://127.0.0.1:3000"}
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
-    """Yield a browser: that of the machine, else the one that `.ci/chromium` fetched; without either the test fails."""
+    """Yield a browser: that of the machine, else the one that `.ci/chromium` fetched; without either the test fails.
+
+    One for each test: as long as it is there, Playwright's event loop runs in this thread, where no other one then can.
+    """
     with sync_playwright() as playwright:
         found = _launched(playwright)
         yield found
