@@ -10,6 +10,7 @@ CalsloError
 ├── UnknownIncident   no incident has this id
 ├── ExclusionError    an exclusion cannot be as asked, or does not exist
 ├── TokenError        a token cannot be as asked, or does not exist
+├── IngestError       a batch of rows has the id of another one
 ├── UnfitTextError    words of a person hold a character that no database keeps
 ├── DatadogError      Datadog did not take what it was sent
 ├── Retryable         a channel did not take a message, and may later
@@ -47,6 +48,10 @@ class PluginError(CalsloError):
 
 class ExclusionError(CalsloError):
     """An exclusion cannot be as asked, or does not exist."""
+
+
+class IngestError(CalsloError):
+    """A batch of rows has the id of another one, which is kept."""
 
 
 class TokenError(CalsloError):

@@ -16,7 +16,9 @@ from calslo_dagster.web import events, health
 from calslo_dagster.web.answers import answers_app
 from calslo_dagster.web.api import alerts as api_alerts
 from calslo_dagster.web.api import history as api_history
+from calslo_dagster.web.api import ingest as api_ingest
 from calslo_dagster.web.api import slos as api_slos
+from calslo_dagster.web.api.models.ingest import EventBatch, LabelBatch
 from calslo_dagster.web.assets import static
 from calslo_dagster.web.events import News
 from calslo_dagster.web.front import Front
@@ -57,8 +59,9 @@ def _inner(front: Front) -> FastAPI:
         lifespan=lifespan,
     )
     handle_problems(made)
-    describe_problems(made)
-    for part in (health, overview, slo, alerts, people, embed, api_docs, events, api_slos, api_history, api_alerts):
+    describe_problems(made, EventBatch, LabelBatch)
+    pages = (health, overview, slo, alerts, people, embed, api_docs, events)
+    for part in (*pages, api_slos, api_history, api_alerts, api_ingest):
         made.include_router(part.router)
     made.router.routes.append(Route("/static/{name}", static))
     answers = answers_app(front.project, front.now)

@@ -2,7 +2,7 @@
 
 from calslo_dagster.web.api.models.alerts import ExclusionIn, ExclusionOut, IncidentOut, Note, SilenceIn, SilenceOut
 from calslo_dagster.web.api.models.base import Done, In, Out, Removed
-from calslo_dagster.web.api.models.history import AvailabilityOut, BreachOut, DriftOut, TableOut
+from calslo_dagster.web.api.models.history import AvailabilityOut, BreachOut, DriftOut, ManifestOut, TableOut
 from calslo_dagster.web.api.models.slos import (
     ActiveOut,
     BoardOut,
@@ -27,6 +27,7 @@ __all__ = [
     "HealthOut",
     "In",
     "IncidentOut",
+    "ManifestOut",
     "MeasurementOut",
     "Note",
     "Out",

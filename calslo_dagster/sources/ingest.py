@@ -1,0 +1,185 @@
+"""Batches of rows that programs send: each is kept once, whole, as a Parquet file that its id names.
+
+A batch is written under a name of its own, forced to disk, and then linked to `batches/<hash of its id>`. Only one writer
+can do that, so this link decides which content the id stands for. The file is linked once more to where the reader of the
+source looks, under the time at which it came, because the order of label files by name is the order of their batches. A
+crash leaves a file that nobody reads, or a batch that is decided and not yet shown, which sending it again completes.
+"""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from calslo_dagster.errors import IngestError
+from calslo_dagster.sources.base import micros
+
+_TIME: Final = pa.timestamp("us", tz="UTC")
+_NOTE: Final = b"calslo.batch"
+# A writer takes far less than this, so what is older was left by a crash.
+_ABANDONED_SECONDS: Final = 3_600.0
+
+
+class Feed(StrEnum):
+    """What the rows of a batch are; the folder of their files."""
+
+    EVENTS = "events"
+    LABELS = "labels"
+
+
+_COLUMNS: Final[Mapping[Feed, Mapping[str, pa.DataType]]] = {
+    Feed.EVENTS: {
+        "event_time": _TIME,
+        "score": pa.float64(),
+        # A number, because one that is neither 0 nor 1 is kept and counted as a bad label.
+        "label": pa.float64(),
+        "prediction_id": pa.string(),
+        "weight": pa.float64(),
+        "latency_us": pa.float64(),
+        "clamped": pa.bool_(),
+        "clamp_alpha": pa.float64(),
+        "calibrator_version": pa.string(),
+        "mask_id": pa.string(),
+    },
+    Feed.LABELS: {"prediction_id": pa.string(), "label": pa.float64(), "label_time": _TIME, "event_time": _TIME},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows that came together, by canonical column; a column that is absent from a row is null there.
+
+    by: whose token it was; at: when they came.
+    """
+
+    feed: Feed
+    id: str
+    rows: Sequence[Mapping[str, Any]]
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A batch that is on disk; is_new: by this request; digest: the SHA-256 of its rows; by, at: who sent it, when."""
+
+    is_new: bool
+    rows: int
+    digest: str
+    by: str
+    at: datetime
+
+
+def keep_batch(folder: Path, batch: Batch, slice_columns: Sequence[str]) -> Kept:
+    """Keep the batch below the folder of its source, unless it is there; IngestError if its id has other content.
+
+    When this returns, the batch is on disk and the source's reader finds it. OSError: it may not be; doing it again is
+    safe.
+    """
+    digest = rows_digest(batch.rows)
+    decided = folder / "batches" / batch.feed / _hash(batch.id)[:2] / f"{_hash(batch.id)}.parquet"
+    is_new = not decided.exists() and _decide(folder, decided, batch, digest, slice_columns)
+    note = json.loads(pq.read_schema(decided).metadata[_NOTE])
+    if note["digest"] != digest:
+        raise IngestError(
+            f"batch {batch.id!r} of {note['rows']} {batch.feed} was sent by {note['by']} at {note['at']} with other "
+            "content, which is kept; send other rows under another batch_id"
+        )
+    shown = folder / batch.feed / note["name"]
+    if not shown.exists():
+        _link(decided, shown)
+    return Kept(is_new, note["rows"], digest, note["by"], datetime.fromisoformat(note["at"]))
+
+
+def rows_digest(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return the SHA-256 of the rows in their order; a null is the same as a column that is absent."""
+    whole = sha256()
+    for row in rows:
+        told = {name: _plain(value) for name, value in row.items() if value is not None}
+        whole.update(json.dumps(told, sort_keys=True).encode() + b"\n")
+    return whole.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return micros(value) if isinstance(value, datetime) else value
+
+
+def _hash(batch_id: str) -> str:
+    return sha256(batch_id.encode()).hexdigest()
+
+
+def _decide(folder: Path, decided: Path, batch: Batch, digest: str, slice_columns: Sequence[str]) -> bool:  # noqa: PLR0917
+    """Have the id stand for this content; return False if another request was first."""
+    writing = folder / "batches" / ".writing"
+    _make(writing)
+    _sweep(writing)
+    at = batch.at.astimezone(UTC)
+    name = f"{at:%Y-%m-%d}/{at:%H%M%S-%f}-{_hash(batch.id)[:16]}.parquet"
+    note = {"id": batch.id, "digest": digest, "rows": len(batch.rows), "by": batch.by, "at": at.isoformat()}
+    table = _table(batch, slice_columns).replace_schema_metadata({_NOTE: json.dumps(note | {"name": name})})
+    written = writing / uuid.uuid4().hex
+    try:
+        with written.open("wb") as file:
+            pq.write_table(table, file)
+            file.flush()
+            os.fsync(file.fileno())
+        return _link(written, decided)
+    finally:
+        written.unlink(missing_ok=True)
+
+
+def _table(batch: Batch, slice_columns: Sequence[str]) -> pa.Table:
+    slices = dict.fromkeys(slice_columns if batch.feed is Feed.EVENTS else (), pa.string())
+    types = {**_COLUMNS[batch.feed], **slices}
+    columns = {name: pa.array([row.get(name) for row in batch.rows], kind) for name, kind in types.items()}
+    return pa.table(columns)
+
+
+def _link(written: Path, path: Path) -> bool:
+    """Give the file this name too, whole and for good; return False if the name is taken."""
+    _make(path.parent)
+    try:
+        path.hardlink_to(written)
+    except FileExistsError:
+        is_ours = False
+    else:
+        is_ours = True
+    _sync(path.parent)
+    return is_ours
+
+
+def _make(folder: Path) -> None:
+    """Make the folder so that it is there after a crash."""
+    if folder.exists():
+        return
+    _make(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sweep(writing: Path) -> None:
+    """Remove what crashes left."""
+    for path in writing.iterdir():
+        try:
+            if path.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+                path.unlink()
+        except FileNotFoundError:
+            continue
