@@ -1,9 +1,10 @@
 """Batches of rows that programs send: each is kept once, whole, as a Parquet file that its id names.
 
-A batch is written under a name of its own, forced to disk, and then linked to `batches/<hash of its id>`. Only one writer
-can do that, so this link decides which content the id stands for. The file is linked once more to where the reader of the
-source looks, under the time at which it came, because the order of label files by name is the order of their batches. A
-crash leaves a file that nobody reads, or a batch that is decided and not yet shown, which sending it again completes.
+A batch is written under a name of its own, forced to disk, and then linked to `batches/<hash of its id>`. Only one
+writer can do that, so this link decides which content the id stands for. The file is linked once more to where the
+reader of the source looks, under the time at which it came, because the order of label files by name is the order of
+their batches. A crash leaves a file that nobody reads, or a batch that is decided and not yet shown, which sending it
+again completes.
 """
 
 import json
@@ -95,9 +96,8 @@ def keep_batch(folder: Path, batch: Batch, slice_columns: Sequence[str]) -> Kept
             f"batch {batch.id!r} of {note['rows']} {batch.feed} was sent by {note['by']} at {note['at']} with other "
             "content, which is kept; send other rows under another batch_id"
         )
-    shown = folder / batch.feed / note["name"]
-    if not shown.exists():
-        _link(decided, shown)
+    # Even if it is there: whoever put it there may not have forced it to disk yet.
+    _link(decided, folder / batch.feed / note["name"])
     return Kept(is_new, note["rows"], digest, note["by"], datetime.fromisoformat(note["at"]))
 
 

@@ -71,7 +71,8 @@ def describe_problems(app: FastAPI, *bodies: type[BaseModel]) -> None:
 
     def openapi() -> dict[str, Any]:
         found = told()
-        for model in (Problem, *bodies):
+        models: tuple[type[BaseModel], ...] = (Problem, *bodies)
+        for model in models:
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             found["components"]["schemas"] |= {**schema.pop("$defs", {}), model.__name__: schema}
         return found
