@@ -1,15 +1,15 @@
 """Batches on disk: nothing half written is ever read, and what a crash left is completed or swept away."""
 
-import multiprocessing
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from calslo_dagster.errors import IngestError
-from calslo_dagster.sources import ingest
 from calslo_dagster.sources.base import SourceSpec
 from calslo_dagster.sources.files import FileSource
 from calslo_dagster.sources.ingest import Batch, Feed, keep_batch, rows_digest
@@ -28,50 +28,49 @@ def units(folder: Path) -> list[str]:
     return [unit.name for unit in FileSource(SourceSpec(name="live", paths=(str(folder / "events"),))).units()]
 
 
-def _dying(folder: Path, step: int) -> None:
-    """Keep the batch, and end at once, as a crash does, before the given one of its steps on the disk."""
-    left = step
+class Crash(BaseException):
+    """The process is gone: from here on nothing that it does reaches the disk."""
 
-    def counted(function: Any) -> Any:
+
+def crashing(patch: pytest.MonkeyPatch, step: int) -> None:
+    """Have the process crash before this one of its steps on the disk."""
+    left = [step]
+
+    def dying(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*given: Any, **named: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                os._exit(9)
+            left[0] -= 1
+            if left[0] < 0:
+                raise Crash
             return function(*given, **named)
 
         return call
 
-    os.fsync = counted(os.fsync)
-    Path.hardlink_to = counted(Path.hardlink_to)  # type: ignore[method-assign]  # this process ends here
-    Path.unlink = counted(Path.unlink)  # type: ignore[method-assign]  # this process ends here
-    ingest.pq.write_table = counted(ingest.pq.write_table)
-    keep_batch(folder, batch(), ("intent",))
-    os._exit(0)
+    for owner, name in ((os, "fsync"), (Path, "hardlink_to"), (Path, "unlink"), (Path, "mkdir"), (pq, "write_table")):
+        patch.setattr(owner, name, dying(getattr(owner, name)))
 
 
-def test_a_crash_at_any_step_leaves_the_batch_whole_or_unseen_and_sending_it_again_completes_it(tmp_path: Path) -> None:
-    codes = []
-    for step in range(STEPS):
-        folder = tmp_path / str(step)
-        process = multiprocessing.get_context("fork").Process(target=_dying, args=(folder, step))
-        process.start()
-        process.join()
-        codes.append(process.exitcode)
-        seen = units(folder)
+@pytest.mark.parametrize("step", range(STEPS))
+def test_a_crash_at_any_step_leaves_the_batch_whole_or_unseen_and_sending_it_again_completes_it(
+    tmp_path: Path, step: int
+) -> None:
+    units(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        crashing(patch, step)
+        with pytest.raises(Crash):
+            keep_batch(tmp_path, batch(), ("intent",))
+    seen = units(tmp_path)
 
-        kept = keep_batch(folder, batch(at=NOW + timedelta(days=1)), ("intent",))
-        assert kept.rows == len(ROWS)
-        [name] = units(folder)
-        assert seen in ([], [name])
-        assert (folder / "events" / name).stat().st_size == kept_size(folder)
-    assert codes[0] == 9
-    assert codes[-1] == 0
+    assert keep_batch(tmp_path, batch(at=NOW + timedelta(days=1)), ("intent",)).rows == len(ROWS)
+    [name] = units(tmp_path)
+    assert seen in ([], [name])
+    assert pq.read_table(tmp_path / "events" / name).num_rows == len(ROWS)
 
 
-def kept_size(folder: Path) -> int:
-    [path] = (folder / "batches" / "events").rglob("*.parquet")
-    return path.stat().st_size
+def test_the_crashes_are_tried_at_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    units(tmp_path)
+    crashing(monkeypatch, STEPS)
+
+    assert keep_batch(tmp_path, batch(), ("intent",)).is_new
 
 
 def test_what_crashes_left_is_swept_away_once_nobody_can_be_writing_it(tmp_path: Path) -> None:

@@ -12,10 +12,9 @@ import pytest
 
 from calslo_dagster.pipeline.aggregate_snapshots import aggregate_days
 from calslo_dagster.pipeline.load_manifests import load_manifests
-from calslo_dagster.slo.windows import MINUTE
 from calslo_dagster.store import measurements
 from calslo_dagster.store.api_tokens import Scope
-from calslo_dagster_tests.logs import HOUR, START, measure, project_at
+from calslo_dagster_tests.logs import HOUR, MINUTE, START, measure, project_at
 from calslo_dagster_tests.web.serving import Site, serving
 
 SETTINGS: Final = """\

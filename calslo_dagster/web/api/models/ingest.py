@@ -39,7 +39,7 @@ def _number(value: object) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{said(value)} is no number; write one such as 0.25, or null where there is none")
+        raise ValueError(f"{said(value)} is no number; write one such as 0.25, or null where there is none")  # noqa: TRY004 - pydantic reports it
     if isinstance(value, int) and abs(value) > 2**63:
         raise ValueError("the number is too large; write null where there is none")
     if not math.isfinite(value):
@@ -49,7 +49,7 @@ def _number(value: object) -> float | None:
 
 def _label(value: object) -> float | None:
     if isinstance(value, str | list | dict):
-        raise ValueError(f"{said(value)} is no label; write 0 or 1, or null while it is not known")
+        raise ValueError(f"{said(value)} is no label; write 0 or 1, or null while it is not known")  # noqa: TRY004 - pydantic reports it
     return float(value) if isinstance(value, bool) else _number(value)
 
 
@@ -69,7 +69,7 @@ def _words(value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise ValueError(f"{said(value)} is no text; put it in quotes")
+        raise ValueError(f"{said(value)} is no text; put it in quotes")  # noqa: TRY004 - pydantic reports it
     if len(value) > LONGEST_TEXT:
         raise ValueError(f"{said(value)} has {len(value)} characters; write at most {LONGEST_TEXT}")
     if why := unfit(value):
