@@ -16,7 +16,7 @@ from calslo_dagster.sources.ingest import Batch, Feed, keep_batch, rows_digest
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROWS = ({"event_time": NOW, "score": 0.5}, {"event_time": NOW, "score": 1.5, "intent": "buy"})
-STEPS = 18
+STEPS = 17
 
 
 def batch(*, rows: Any = ROWS, at: datetime = NOW) -> Batch:
