@@ -2,9 +2,9 @@
 
 A batch is written under a name of its own, forced to disk, and then linked to `batches/<hash of its id>`. Only one
 writer can do that, so this link decides which content the id stands for. The file is linked once more to where the
-reader of the source looks, under the time at which it came, because the order of label files by name is the order of
-their batches. A crash leaves a file that nobody reads, or a batch that is decided and not yet shown, which sending it
-again completes.
+reader of the source looks, under the time at which it came: label batches build on those before them by name, so one
+that comes last has the least to compute again. A crash leaves a file that nobody reads, or a batch that is decided and
+not yet shown, which sending it again completes.
 """
 
 import json

@@ -26,6 +26,7 @@ Writer = Annotated[ApiToken, Depends(needs(Scope.INGEST))]
 MOST_MISTAKES: Final = 100
 _SAID: Final = {
     "too_short": "there are no rows; send at least one",
+    "string_unicode": "a key holds half a character; name a column",
     "list_type": "write a list of rows",
     "model_type": "write an object with a key for each column",
     "model_attributes_type": "write an object with a key for each column",
