@@ -89,7 +89,7 @@ def keep_batch(folder: Path, batch: Batch, slice_columns: Sequence[str]) -> Kept
     """
     digest = rows_digest(batch.rows)
     decided = folder / "batches" / batch.feed / _hash(batch.id)[:2] / f"{_hash(batch.id)}.parquet"
-    is_new = not decided.exists() and _decide(folder, decided, batch, digest, slice_columns)
+    is_new = not decided.exists() and _decide(folder, decided, batch, digest=digest, slice_columns=slice_columns)
     note = json.loads(pq.read_schema(decided).metadata[_NOTE])
     if note["digest"] != digest:
         raise IngestError(
@@ -118,7 +118,7 @@ def _hash(batch_id: str) -> str:
     return sha256(batch_id.encode()).hexdigest()
 
 
-def _decide(folder: Path, decided: Path, batch: Batch, digest: str, slice_columns: Sequence[str]) -> bool:  # noqa: PLR0917
+def _decide(folder: Path, decided: Path, batch: Batch, *, digest: str, slice_columns: Sequence[str]) -> bool:
     """Have the id stand for this content; return False if another request was first."""
     writing = folder / "batches" / ".writing"
     _make(writing)

@@ -60,7 +60,7 @@ _DONE: Final[dict[int | str, dict[str, Any]]] = {200: {"model": Received, "descr
 def events(request: Request, token: Writer, body: Sent) -> Response:
     """Append a batch of events to a source of kind `ingest`; the same `batch_id` again changes nothing."""
     row = event_row(front_of(request).project().slice_columns)
-    return _kept(request, token, body, Feed.EVENTS, row)
+    return _kept(request, token, body, feed=Feed.EVENTS, row=row)
 
 
 @router.post(
@@ -73,10 +73,10 @@ def events(request: Request, token: Writer, body: Sent) -> Response:
 )
 def labels(request: Request, token: Writer, body: Sent) -> Response:
     """Append a batch of late labels to a source of kind `ingest`; the same `batch_id` again changes nothing."""
-    return _kept(request, token, body, Feed.LABELS, LabelRow)
+    return _kept(request, token, body, feed=Feed.LABELS, row=LabelRow)
 
 
-def _kept(request: Request, token: ApiToken, body: bytes, feed: Feed, row: type[In]) -> Response:  # noqa: PLR0917
+def _kept(request: Request, token: ApiToken, body: bytes, *, feed: Feed, row: type[In]) -> Response:
     front = front_of(request)
     project, now = front.project(), front.now()
     told = _json(body)
