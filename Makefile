@@ -22,6 +22,7 @@ dev: .calslo/calslo.yaml
 
 test: $(READY)
 	@.ci/prometheus
+	@.ci/chromium
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Five times as many kills as `make test` does; some ten minutes.

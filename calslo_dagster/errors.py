@@ -11,6 +11,8 @@ CalsloError
 ├── ExclusionError    an exclusion cannot be as asked, or does not exist
 ├── TokenError        a token cannot be as asked, or does not exist
 ├── IngestError       a batch of rows has the id of another one
+├── ExportError       a view cannot be written as was asked
+├── BusyError         what was asked for takes too long just now
 ├── UnfitTextError    words of a person hold a character that no database keeps
 ├── DatadogError      Datadog did not take what it was sent
 ├── Retryable         a channel did not take a message, and may later
@@ -56,3 +58,11 @@ class IngestError(CalsloError):
 
 class TokenError(CalsloError):
     """A token of the API cannot be as asked, or does not exist."""
+
+
+class ExportError(CalsloError):
+    """A view cannot be written as was asked; the message says which way is left."""
+
+
+class BusyError(CalsloError):
+    """What was asked for takes too long just now."""

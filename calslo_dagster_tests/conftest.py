@@ -1,5 +1,6 @@
 """Fixtures that every test package may use: databases of the state store, each fresh for one test."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,12 @@ import pytest
 
 if TYPE_CHECKING:
     from calslo_dagster.store.session import Store
+
+
+def pytest_configure() -> None:
+    """Listen to interrupts, which a shell has everything ignore that it runs in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,7 @@
 """The assets: the road from the prediction log to breaches and availability, one asset per SLO."""
 
 from collections.abc import Callable
+from datetime import date
 from typing import Final
 
 import dagster as dg
@@ -21,6 +22,7 @@ from calslo_dagster.pipeline.roll_up_health import roll_up_health
 from calslo_dagster.pipeline.tabulate_calibration import tabulate_calibration
 from calslo_dagster.pipeline.take_measurements import Request, measure_days, measure_weeks
 from calslo_dagster.pipeline.track_breaches import track_breaches
+from calslo_dagster.pipeline.write_report import write_report
 from calslo_dagster.slo.model import SLO, Cadence
 from calslo_dagster.stats.trend import SPAN
 
@@ -209,6 +211,31 @@ def summaries(slos: list[SLO]) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult(metadata=metadata.of_health(roll_up_health(project.open(), now=project.now())))
 
     return [breaches, availability, health]
+
+
+def report(name: str, partitions: dg.PartitionsDefinition, form: str) -> dg.AssetsDefinition:
+    """Return the asset of reports over such partitions, whose names `form` makes of the day on which they begin."""
+
+    @dg.asset(
+        name=name,
+        group_name="reports",
+        partitions_def=partitions,
+        backfill_policy=ONE_RUN,
+        pool=WRITERS,
+        deps=["breaches", "weekly_drift_report"],
+        owners=OWNERS,
+        kinds={"python"},
+        description=(
+            "Summary, what to do, each SLO, budgets, breaches and drift of the period, in every format for reading, "
+            "in `reports/` of the home; the files of a period that is reported again are replaced."
+        ),
+    )
+    def written(context: dg.AssetExecutionContext, project: Project) -> dg.MaterializeResult:
+        names = [f"{date.fromisoformat(key):{form}}" for key in context.partition_keys]
+        *_, last = [write_report(project.open(), name, now=project.now()) for name in names]
+        return dg.MaterializeResult(metadata=metadata.of_report(last, project.settings.dashboard_url))
+
+    return written
 
 
 def summary(

@@ -31,6 +31,8 @@ def _assembled(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitio
         assets.calibration_tables(days),
         assets.anomalies(days),
         assets.calibration_trends(days),
+        assets.report(jobs.WEEKLY_REPORT, weeks, "%G-W%V"),
+        assets.report(jobs.MONTHLY_REPORT, partitions.monthly(settings.history_start), "%Y-%m"),
     ]
     return dg.Definitions(
         assets=[assets.snapshots(days), *measured, *reports, *assets.summaries(slos)],
@@ -41,6 +43,7 @@ def _assembled(settings: Settings, overrides: Mapping[str, Any]) -> dg.Definitio
             schedules.every_hour,
             schedules.every_day,
             schedules.every_week(settings.weekly_cron),
+            schedules.every_month,
             schedules.every_night,
         ],
         sensors=[*sensors.OWN, *sensors.catch_up_sensors(late)],

@@ -25,6 +25,10 @@ WEEKLY_HISTORY_JOB: Final = "weekly_history_job"
 SUMMARIES_JOB: Final = "summaries_job"
 MAINTENANCE_JOB: Final = "maintenance_job"
 ANOMALIES_JOB: Final = "anomalies_job"
+MONTHLY_JOB: Final = "monthly_job"
+
+WEEKLY_REPORT: Final = "weekly_report"
+MONTHLY_REPORT: Final = "monthly_report"
 
 # Runs that write the state take turns: dagster.yaml allows one at a time whose steps are in this pool, however it was
 # started. An instance that was set up before the pool was knows the tag of our jobs only.
@@ -53,12 +57,16 @@ def asset_jobs(slos: Iterable[SLO]) -> list[AssetJob]:
     anomalies = dg.AssetSelection.assets("anomalies")
     weekly = dg.AssetSelection.assets("weekly_drift_report", *by_cadence[Cadence.WEEKLY])
     trends = dg.AssetSelection.assets("calibration_trends")
+    reported = dg.AssetSelection.assets(WEEKLY_REPORT)
     hasty, patient = {INCREMENTAL: "true", MAX_RUNTIME: "300"}, {MAX_RUNTIME: "1800"}
     return [
         _job(MINUTE_JOB, "Measure what came in since the last minute.", daily | summaries, **hasty),
         _job(DAILY_JOB, "Project where slices are heading.", trends, **patient, **LATER),
         _job(CATCH_UP_JOB, "Bring one day up to date with late data.", daily | anomalies | summaries, **hasty, **LATER),
-        _job(WEEKLY_JOB, "Compare the week that ended with the last.", weekly | summaries, **patient, **LATER),
+        _job(
+            WEEKLY_JOB, "Compare the week that ended with the last.", weekly | summaries | reported, **patient, **LATER
+        ),
+        _job(MONTHLY_JOB, "Report the month that ended.", dg.AssetSelection.assets(MONTHLY_REPORT), **patient, **LATER),
         _job(HISTORY_JOB, "Recompute a range of days from the log.", (daily | anomalies | trends) - judged),
         _job(WEEKLY_HISTORY_JOB, "Recompute a range of weeks.", weekly - judged),
         _job(ANOMALIES_JOB, "Find the hours of a day that are unlike their season.", anomalies, **patient, **LATER),

@@ -13,6 +13,7 @@ from calslo_dagster.pipeline.report_drift import DriftReport
 from calslo_dagster.pipeline.tabulate_calibration import CalibrationTable
 from calslo_dagster.pipeline.take_measurements import MeasurementReport
 from calslo_dagster.pipeline.track_breaches import BreachReport
+from calslo_dagster.pipeline.write_report import WrittenReport
 from calslo_dagster.reporting.availability import AvailabilityRow, availability_markdown
 from calslo_dagster.reporting.breaches import breach_rows, breaches_markdown
 from calslo_dagster.reporting.distances import distances_markdown
@@ -43,6 +44,21 @@ MOST_TABLES: Final = 8
 WORST_TABLES: Final = 3
 DRIFT_VERDICTS: Final = (Verdict.BREACHED, Verdict.WARNING, Verdict.UNKNOWN, Verdict.MEETING)
 MOST_HEADING: Final = 8
+
+
+def of_report(found: WrittenReport, dashboard_url: str | None) -> Metadata:
+    """Return what the report says first, what is to be done, and where its files lie."""
+    document = found.document
+    [actions, *_] = [section for section in document.sections if section.key == "actions"]
+    period = document.filters["period"]
+    link = f"{dashboard_url.rstrip('/')}/reports?period={period}" if dashboard_url else ""
+    return {
+        "summary": dg.MetadataValue.md(bullets(document.lead)),
+        "actions": dg.MetadataValue.md(bullets(actions.texts)),
+        **{f"file_{path.suffix[1:]}": dg.MetadataValue.path(path) for path in found.files},
+        **({"left_out": "; ".join(found.left_out)} if found.left_out else {}),
+        **({"dashboard": dg.MetadataValue.url(link)} if link else {}),
+    }
 
 
 def of_definition(slo: SLO, dashboard_url: str | None) -> Metadata:

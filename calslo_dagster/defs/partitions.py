@@ -21,6 +21,11 @@ def weekly(history_start: date) -> dg.WeeklyPartitionsDefinition:
     return dg.WeeklyPartitionsDefinition(start_date=monday.isoformat(), timezone="UTC", day_offset=1, end_offset=0)
 
 
+def monthly(history_start: date) -> dg.MonthlyPartitionsDefinition:
+    """Return calendar months; a month exists once it is over."""
+    return dg.MonthlyPartitionsDefinition(start_date=history_start.replace(day=1).isoformat(), timezone="UTC")
+
+
 def days_of(context: dg.AssetExecutionContext) -> Iterator[date]:
     """Yield the days of the run, oldest first."""
     window = context.partition_time_window

@@ -5,7 +5,7 @@ from typing import Final
 
 import dagster as dg
 
-from calslo_dagster.defs.jobs import ANOMALIES_JOB, DAILY_JOB, MAINTENANCE_JOB, MINUTE_JOB, WEEKLY_JOB
+from calslo_dagster.defs.jobs import ANOMALIES_JOB, DAILY_JOB, MAINTENANCE_JOB, MINUTE_JOB, MONTHLY_JOB, WEEKLY_JOB
 from calslo_dagster.defs.orphans import UNFINISHED, fail_orphans
 
 # Bounded, so that a run that a crash left STARTED cannot block the schedule for ever.
@@ -67,6 +67,20 @@ def every_week(cron: str) -> dg.ScheduleDefinition:
         return dg.RunRequest(partition_key=monday.isoformat())
 
     return weekly
+
+
+@dg.schedule(
+    name="every_month",
+    job_name=MONTHLY_JOB,
+    cron_schedule="0 7 1 * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Report the month that ended.",
+)
+def every_month(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Request a run for the month before today's."""
+    last = context.scheduled_execution_time.date().replace(day=1) - timedelta(days=1)
+    return dg.RunRequest(partition_key=last.replace(day=1).isoformat())
 
 
 @dg.schedule(

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
+if TYPE_CHECKING:
+    import duckdb
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class EngineSettings:
             raise ValueError(f"threads must be at least 1, got {self.threads}")
 
 
-def connect(settings: EngineSettings | None = None) -> duckdb.DuckDBPyConnection:
+def connect(settings: EngineSettings | None = None) -> "duckdb.DuckDBPyConnection":
     """Return a new in-memory database; nothing it does reaches the network or depends on the machine's time zone."""
     settings = settings or EngineSettings()
     config: dict[str, str | bool | int | float | list[str]] = {
@@ -40,6 +42,8 @@ def connect(settings: EngineSettings | None = None) -> duckdb.DuckDBPyConnection
     if settings.temp_directory is not None:
         settings.temp_directory.mkdir(parents=True, exist_ok=True)
         config["temp_directory"] = str(settings.temp_directory)
+    import duckdb  # noqa: PLC0415 - settings need no engine
+
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET TimeZone = 'UTC'").fetchall()
     return connection

@@ -16,8 +16,9 @@ from calslo_dagster.slo.limits import figure
 from calslo_dagster.slo.model import Verdict
 
 VEGA_LITE: Final = "6.4"
+SCHEMA: Final = f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE[0]}.json"
 # Colours that nobody else writes, each standing for a name of the theme.
-_SENTINELS: Final = {
+SENTINELS: Final = {
     name: f"#0{n:x}000{n:x}"
     for n, name in enumerate(("ink", "muted", "line", "panel", "band", "breached", "zone", "link"), start=1)
 }
@@ -48,7 +49,7 @@ def can_draw() -> bool:
 def series_spec(course: Course, breaches: Iterable[tuple[datetime, datetime]], size: Size = USUAL) -> dict[str, Any]:
     """Return the Vega-Lite specification of a course: value, interval, limits, and where it was breached."""
     rows = [_row(point, segment) for point, segment in zip(course.points, _segments(course.points), strict=True)]
-    spans = [{"from": _iso(start), "to": _iso(end)} for start, end in breaches]
+    spans = [{"from": iso(start), "to": iso(end)} for start, end in breaches]
     at = {"field": "at", "type": "temporal", "title": None, "scale": {"type": "utc"}, "axis": {"tickCount": 8}}
     share = course.unit == "share"
     y = {
@@ -58,18 +59,18 @@ def series_spec(course: Course, breaches: Iterable[tuple[datetime, datetime]], s
     }
     own = {"x": at, "detail": {"field": "segment"}}
     return {
-        "$schema": f"https://vega.github.io/schema/vega-lite/v{VEGA_LITE[0]}.json",
+        "$schema": SCHEMA,
         "width": size.width,
         "height": size.height,
         "background": None,
         "data": {"values": rows},
         "layer": [
             *([_breaches(spans)] if spans else []),
-            _mark({"type": "area", "color": _SENTINELS["band"], "opacity": 0.16}, own, y | {"field": "low"}, y2="high"),
+            _mark({"type": "area", "color": SENTINELS["band"], "opacity": 0.16}, own, y | {"field": "low"}, y2="high"),
             _mark(
                 {
                     "type": "line",
-                    "color": _SENTINELS["breached"],
+                    "color": SENTINELS["breached"],
                     "strokeDash": [5, 3],
                     "strokeWidth": 1.2,
                     "interpolate": "step-before",
@@ -77,10 +78,10 @@ def series_spec(course: Course, breaches: Iterable[tuple[datetime, datetime]], s
                 {"x": at},
                 y | {"field": "limit"},
             ),
-            _mark({"type": "line", "color": _SENTINELS["band"], "strokeWidth": 1.6}, own, y | {"field": "value"}),
+            _mark({"type": "line", "color": SENTINELS["band"], "strokeWidth": 1.6}, own, y | {"field": "value"}),
             _bad(at, y),
         ],
-        "config": _config(),
+        "config": config(),
     }
 
 
@@ -97,7 +98,7 @@ def _bad(at: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]:
         "type": "point",
         "shape": "triangle-up",
         "filled": True,
-        "color": _SENTINELS["breached"],
+        "color": SENTINELS["breached"],
         "size": 55,
         "aria": False,
     }
@@ -110,12 +111,13 @@ def _bad(at: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]:
 
 def _breaches(spans: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     x = {"field": "from", "type": "temporal", "scale": {"type": "utc"}}
-    mark = {"type": "rect", "color": _SENTINELS["zone"], "opacity": 0.1, "aria": False}
+    mark = {"type": "rect", "color": SENTINELS["zone"], "opacity": 0.1, "aria": False}
     return {"data": {"values": list(spans)}, "mark": mark, "encoding": {"x": x, "x2": {"field": "to"}}}
 
 
-def _config() -> dict[str, Any]:
-    ink, muted, line = (_SENTINELS[name] for name in ("ink", "muted", "line"))
+def config() -> dict[str, Any]:
+    """Return what all charts look like."""
+    ink, muted, line = (SENTINELS[name] for name in ("ink", "muted", "line"))
     axis = {"labelColor": muted, "titleColor": ink, "gridColor": line, "domainColor": line, "tickColor": line}
     return {
         "font": "Liberation Sans",
@@ -128,7 +130,7 @@ def _config() -> dict[str, Any]:
 def _row(point: Point, segment: int) -> dict[str, Any]:
     limit, warn = (_upper(bound) for bound in (point.threshold, point.warn_threshold))
     numbers = dict(zip(_FIELDS, (point.value, point.low, point.high, limit, warn), strict=True))
-    return {"at": _iso(point.at), "segment": segment, "bad": point.verdict is Verdict.BREACHED, **numbers}
+    return {"at": iso(point.at), "segment": segment, "bad": point.verdict is Verdict.BREACHED, **numbers}
 
 
 def _upper(bound: object) -> float | None:
@@ -146,7 +148,8 @@ def _segments(points: Sequence[Point]) -> list[int]:
     return found
 
 
-def _iso(at: datetime) -> str:
+def iso(at: datetime) -> str:
+    """Return an instant as the charts read it."""
     return at.isoformat().replace("+00:00", "Z")
 
 
@@ -171,10 +174,16 @@ def drawn(spec: Mapping[str, Any]) -> str:
     return svg
 
 
+def coloured(svg: str, colours: Mapping[str, str]) -> str:
+    """Return the drawing in these colours, by their names in a theme."""
+    for name, colour in SENTINELS.items():
+        svg = re.sub(re.escape(colour), colours[name], svg, flags=re.IGNORECASE)
+    return svg
+
+
 def themed(svg: str, title: str) -> str:
     """Return the drawing in the colours of the page's theme, with its description."""
-    for name, colour in _SENTINELS.items():
-        svg = re.sub(re.escape(colour), f"var(--{name})", svg, flags=re.IGNORECASE)
+    svg = coloured(svg, {name: f"var(--{name})" for name in SENTINELS})
     escaped = title.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     opening, _, rest = svg.partition(">")
     # The page says what it is; the drawing's own roles would name each line and tick.

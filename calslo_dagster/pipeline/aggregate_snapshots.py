@@ -14,7 +14,7 @@ from calslo_dagster.pipeline.refresh_units import NO_UNITS, Look, Units, refresh
 from calslo_dagster.pipeline.spans import day_us
 from calslo_dagster.pipeline.tell_input import tell_copies, tell_uncounted
 from calslo_dagster.pipeline.watermark import advance_watermark, current_watermark
-from calslo_dagster.sources.base import EPOCH
+from calslo_dagster.slo.windows import EPOCH
 from calslo_dagster.store.source_units import Role, UnitRecord
 
 

@@ -10,7 +10,7 @@ from calslo_dagster.pipeline.plan_partials import Day, added_counts, listed_part
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.refresh_units import NO_UNITS, Look, refresh_units
 from calslo_dagster.pipeline.spans import day_us, is_closed, together
-from calslo_dagster.sources.base import EPOCH
+from calslo_dagster.slo.windows import EPOCH
 from calslo_dagster.store import partials
 from calslo_dagster.store.partial_files import new_folder, publish
 from calslo_dagster.store.partials import Kind, Partial

@@ -15,8 +15,8 @@ from calslo_dagster.pipeline.aggregate_snapshots import SnapshotReport
 from calslo_dagster.pipeline.plan_partials import added_counts, listed_partials
 from calslo_dagster.pipeline.project import Log, Project
 from calslo_dagster.pipeline.spans import is_closed
-from calslo_dagster.slo.windows import DAY, WEEK, Window, day_span
-from calslo_dagster.sources.base import EPOCH, micros
+from calslo_dagster.slo.windows import DAY, EPOCH, WEEK, Window, day_span
+from calslo_dagster.sources.base import micros
 from calslo_dagster.stats.anomalies import MOST_DAYS, MOST_WEEKS, seasonal
 from calslo_dagster.store import partials
 from calslo_dagster.store.partials import Kind, Partial

@@ -4,20 +4,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
-from calslo_dagster.pipeline.digest_panes import DigestedPanes
 from calslo_dagster.pipeline.project import Project
-from calslo_dagster.pipeline.read_snapshots import Snapshots
 from calslo_dagster.pipeline.watermark import current_watermark
 from calslo_dagster.slo.exclusions import Exclusion, exclusion_of
 from calslo_dagster.slo.model import EVERYTHING, SLO, Cadence, Evidence, Manifest, Measurement
 from calslo_dagster.slo.slices import matches
 from calslo_dagster.slo.verdict import Provenance, measure
-from calslo_dagster.slo.windows import DAY, WEEK, Window, is_final
-from calslo_dagster.sources.base import EPOCH
+from calslo_dagster.slo.windows import DAY, EPOCH, WEEK, Window, is_final
 from calslo_dagster.stats.alarm_budget import MONTH
 from calslo_dagster.stats.snapshot import Snapshot
 from calslo_dagster.store import exclusions, manifests
+
+if TYPE_CHECKING:
+    from calslo_dagster.pipeline.digest_panes import DigestedPanes
+    from calslo_dagster.pipeline.read_snapshots import Snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,13 @@ class Context:
         """Return the span of the snapshots that the measurement at this window end looks at."""
         return Window(end - 2 * WEEK if self.is_weekly else min(end - self.slo.window, end - DAY), end)
 
-    def is_measurable(self, snapshots: Snapshots, end: datetime) -> bool:
+    def is_measurable(self, snapshots: "Snapshots", end: datetime) -> bool:
         """Whether the buckets of the snapshots are as fine as the window that ends there needs them."""
         width = timedelta(microseconds=snapshots.width_us(self.rests_on(end)))
         lengths = (end - EPOCH, self.slo.window, DAY, self.slo.pane or DAY)
         return not any(length % width for length in lengths)
 
-    def inputs(self, panes: DigestedPanes, end: datetime) -> str:
+    def inputs(self, panes: "DigestedPanes", end: datetime) -> str:
         """Return what identifies all that the measurement at this window end rests on.
 
         Beyond its window it rests on nothing but which slices are awake, and on how far the log has come: a window that
@@ -86,7 +88,7 @@ class Context:
         """
         return self.rested_on(panes, end, panes.facts_of(self._looked_at(end)))
 
-    def rested_on(self, panes: DigestedPanes, end: datetime, facts: str) -> str:
+    def rested_on(self, panes: "DigestedPanes", end: datetime, facts: str) -> str:
         """Return what identifies all that the measurement rests on, given what identifies the sums that it looks at."""
         slices = panes.slices_of(self.rests_on(end))
         newest = self.watermark and self.watermark + self.project.settings.lateness

@@ -23,8 +23,8 @@ from calslo_dagster.errors import CalsloError, SourceError
 from calslo_dagster.slo.model import EVERYTHING, SLO, Cadence, Evidence, Manifest, Measurement, Verdict
 from calslo_dagster.slo.slices import matches, slice_name
 from calslo_dagster.slo.verdict import Provenance, measure
-from calslo_dagster.slo.windows import DAY, WEEK, Window, baseline_of, week_of, window_ends
-from calslo_dagster.sources.base import AHEAD, EPOCH, EVENT_COLUMNS, FileFormat, Intake, SourceSpec, Unit, micros
+from calslo_dagster.slo.windows import DAY, EPOCH, WEEK, Window, baseline_of, week_of, window_ends
+from calslo_dagster.sources.base import AHEAD, EVENT_COLUMNS, FileFormat, Intake, SourceSpec, Unit, micros
 from calslo_dagster.sources.canonical import roles_of
 from calslo_dagster.sources.complaints import copied
 from calslo_dagster.sources.contents import without_copies

@@ -18,8 +18,7 @@ from calslo_dagster.pipeline.respond_to_alerts import find
 from calslo_dagster.pipeline.trace_decisions import Reason, Topic, Trace, second
 from calslo_dagster.slo.model import JUDGED, SLO, Measurement, Verdict
 from calslo_dagster.slo.parameters import unknown_name
-from calslo_dagster.slo.windows import spoken
-from calslo_dagster.sources.base import EPOCH
+from calslo_dagster.slo.windows import EPOCH, spoken
 from calslo_dagster.store import alerts, breaches, incidents, measurements, silences
 from calslo_dagster.store.breaches import Breach
 

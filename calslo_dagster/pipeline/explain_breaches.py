@@ -23,8 +23,8 @@ from calslo_dagster.slo.causes import Case, Cause, Pace, Pair
 from calslo_dagster.slo.model import SLO, Cadence, Manifest
 from calslo_dagster.slo.slices import slice_name
 from calslo_dagster.slo.suspects import find_causes
-from calslo_dagster.slo.windows import DAY, WEEK, Window, baseline_of
-from calslo_dagster.sources.base import EPOCH, micros
+from calslo_dagster.slo.windows import DAY, EPOCH, WEEK, Window, baseline_of
+from calslo_dagster.sources.base import micros
 from calslo_dagster.stats.anomalies import count_course
 from calslo_dagster.stats.counterfactual import repeated
 from calslo_dagster.stats.snapshot import BAD_REASONS, Snapshot, merge

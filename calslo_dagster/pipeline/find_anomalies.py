@@ -16,8 +16,8 @@ from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.read_snapshots import snapshots_over
 from calslo_dagster.slo.limits import plain
 from calslo_dagster.slo.slices import slice_name
-from calslo_dagster.slo.windows import DAY, WEEK, Window, day_span
-from calslo_dagster.sources.base import EPOCH, micros
+from calslo_dagster.slo.windows import DAY, EPOCH, WEEK, Window, day_span
+from calslo_dagster.sources.base import micros
 from calslo_dagster.stats import anomalies as stats
 from calslo_dagster.stats.anomalies import Course
 from calslo_dagster.stats.snapshot import BAD_REASONS

@@ -12,7 +12,7 @@ from calslo_dagster.pipeline.plan_partials import Day, listed_partials
 from calslo_dagster.pipeline.project import Log, Project
 from calslo_dagster.pipeline.refresh_units import NO_UNITS, Look, Units, refresh_units
 from calslo_dagster.pipeline.spans import Known, touched_days
-from calslo_dagster.sources.base import EPOCH
+from calslo_dagster.slo.windows import EPOCH
 from calslo_dagster.store import partials
 from calslo_dagster.store.source_units import Role, UnitRecord
 

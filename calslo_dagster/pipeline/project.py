@@ -6,34 +6,35 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-
-from duckdb import DuckDBPyConnection
+from typing import TYPE_CHECKING
 
 from calslo_dagster import __version__
-from calslo_dagster.engine.connect import connect
-from calslo_dagster.engine.read import SliceKey
-from calslo_dagster.engine.spec import AggregateSpec
 from calslo_dagster.plugins import load_registry
 from calslo_dagster.settings import Settings
 from calslo_dagster.slo.model import SLO, Cadence
 from calslo_dagster.slo.registry import Registry
 from calslo_dagster.slo.trials import Mode
 from calslo_dagster.slo.windows import DAY
-from calslo_dagster.sources import open_feed, open_source
-from calslo_dagster.sources.base import LabelFeed, Source
 from calslo_dagster.stats.grid import GRID_ID
 from calslo_dagster.stats.snapshot import Snapshot
 from calslo_dagster.store.migrations import upgrade
 from calslo_dagster.store.session import Store, open_store
 from calslo_dagster.store.views import sync_views
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from calslo_dagster.engine.read import SliceKey
+    from calslo_dagster.engine.spec import AggregateSpec
+    from calslo_dagster.sources.base import LabelFeed, Source
+
 
 @dataclass(frozen=True, slots=True)
 class Log:
     """A prediction log with the feed of its late labels, if it has one."""
 
-    events: Source
-    labels: LabelFeed | None = None
+    events: "Source"
+    labels: "LabelFeed | None" = None
 
     @property
     def name(self) -> str:
@@ -49,12 +50,14 @@ class Project:
     store: Store
     registry: Registry
     code_version: str = __version__
-    slice_keys: dict[str, SliceKey] = field(default_factory=dict, repr=False)
+    slice_keys: "dict[str, SliceKey]" = field(default_factory=dict, repr=False)
     recent_windows: dict[tuple[object, ...], dict[str, Snapshot]] = field(default_factory=dict, repr=False)
 
     @contextmanager
-    def engine(self) -> Iterator[DuckDBPyConnection]:
+    def engine(self) -> "Iterator[DuckDBPyConnection]":
         """Yield a DuckDB connection as the settings say, closed at the end."""
+        from calslo_dagster.engine.connect import connect  # noqa: PLC0415 - the web process does without its memory
+
         connection = connect(self.settings.engine_settings())
         try:
             yield connection
@@ -101,10 +104,12 @@ class Project:
 
     def logs(self, now: datetime) -> list[Log]:
         """Open the prediction logs and their label feeds; `now` bounds what counts as a believable time."""
+        from calslo_dagster.sources import open_feed, open_source  # noqa: PLC0415 - the web process does without its memory
+
         feeds = {spec.name: open_feed(spec) for spec in self.settings.label_specs(now)}
         return [Log(open_source(spec), feeds.get(spec.name)) for spec in self.settings.source_specs(now)]
 
-    def aggregate_spec(self) -> AggregateSpec:
+    def aggregate_spec(self) -> "AggregateSpec":
         """Return how events become facts."""
         return self.settings.aggregate_spec(self.slice_columns)
 

@@ -6,7 +6,6 @@ from datetime import date
 
 from calslo_dagster.pipeline.context import expected_manifests
 from calslo_dagster.pipeline.project import Project
-from calslo_dagster.pipeline.read_snapshots import snapshots_over
 from calslo_dagster.slo.calibration_table import (
     BinSupport,
     CalibrationBin,
@@ -54,6 +53,8 @@ class CalibrationTable:
 
 def tabulate_calibration(project: Project, days: Sequence[date]) -> list[CalibrationTable]:
     """Return the tables of every slice over the days, mask mismatches first, then the most inconsistent bins."""
+    from calslo_dagster.pipeline.read_snapshots import snapshots_over  # noqa: PLC0415 - the web process does without its memory
+
     span = Window(day_span(min(days)).start, day_span(max(days)).end)
     with project.store.read() as session:
         fitted = {(manifest.version, manifest.slice): manifest for manifest in manifests.every(session)}
@@ -61,6 +62,18 @@ def tabulate_calibration(project: Project, days: Sequence[date]) -> list[Calibra
         found = snapshots_over(project, connection, span).window(span)
     tables = [_table(name, snapshot, fitted) for name, snapshot in found.items()]
     return sorted(tables, key=lambda t: (-t.mismatch.foreign, -t.unsupported, -t.inconsistent, t.slice))
+
+
+def tabulate_slice(project: Project, slice_name: str, days: Sequence[date]) -> CalibrationTable | None:
+    """Return the table of one slice over the days, None if it has no traffic in them."""
+    from calslo_dagster.pipeline.read_snapshots import snapshots_over  # noqa: PLC0415 - the web process does without its memory
+
+    span = Window(day_span(min(days)).start, day_span(max(days)).end)
+    with project.store.read() as session:
+        fitted = {(manifest.version, manifest.slice): manifest for manifest in manifests.every(session)}
+    with project.engine() as connection:
+        found = snapshots_over(project, connection, span).window(span).get(slice_name)
+    return _table(slice_name, found, fitted) if found else None
 
 
 def _table(name: str, snapshot: Snapshot, fitted: Fitted) -> CalibrationTable:

@@ -2,19 +2,21 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from calslo_dagster.pipeline.project import Log, Project
-from calslo_dagster.pipeline.refresh_units import Units
-from calslo_dagster.sources.base import EPOCH
+from calslo_dagster.slo.windows import EPOCH
 from calslo_dagster.store import watermarks
 from calslo_dagster.store.watermarks import Watermark
+
+if TYPE_CHECKING:
+    from calslo_dagster.pipeline.refresh_units import Units
 
 # A source that says nothing for so long is taken as complete until then; otherwise a dead log would never be final.
 SILENCE: Final = timedelta(hours=6)
 
 
-def advance_watermark(project: Project, log: Log, units: Units, now: datetime) -> None:
+def advance_watermark(project: Project, log: Log, units: "Units", now: datetime) -> None:
     """Move the source's watermark to its newest event less the allowed lateness; it never moves back.
 
     An event from the future counts as one of now: a clock that runs ahead must not make windows final too early.

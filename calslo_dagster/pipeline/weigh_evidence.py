@@ -28,8 +28,7 @@ from calslo_dagster.slo.standing import Record
 from calslo_dagster.slo.trials import Certain, Mode
 from calslo_dagster.slo.watch import Fleet
 from calslo_dagster.slo.watch_states import dumped, loaded
-from calslo_dagster.slo.windows import DAY, Window, day_of, day_span, is_final, open_end, window_ends
-from calslo_dagster.sources.base import EPOCH
+from calslo_dagster.slo.windows import DAY, EPOCH, Window, day_of, day_span, is_final, open_end, window_ends
 from calslo_dagster.store import detector_states, evaluations, partials
 from calslo_dagster.store.detector_states import Checkpoint
 

@@ -1,5 +1,6 @@
 """The state of one SLO on one slice: decided here and nowhere else, with why and what to do next."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -36,6 +37,18 @@ class State(StrEnum):
 
 
 _RANK: Final = {state: rank for rank, state in enumerate(State)}
+
+
+WORDS: Final[Mapping[State, str]] = {
+    State.BREACHED: "Breached",
+    State.ERROR: "Error",
+    State.STALE: "Stale",
+    State.WARNING: "Warning",
+    State.UNKNOWN: "Unknown",
+    State.NEVER: "Not measured",
+    State.EXCLUDED: "Excluded",
+    State.MEETING: "Meeting",
+}
 
 
 class BurnWord(StrEnum):

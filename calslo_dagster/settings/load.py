@@ -59,7 +59,7 @@ def draft_settings(path: Path | str | None = None, environ: Mapping[str, str] = 
     document, mistakes = parse_document(file, _shown(file)) if file else (Document(FILE_NAME), [])
     directory = (file.parent if file else Path()).absolute()
     settings, document, found, broken = _validated(document)
-    origin = Origin(document, file.absolute() if file else None, directory, environ)
+    origin = Origin(document, file.absolute() if file else None, directory, dict(environ))
     settings = _with_environment(settings.adopt(origin), origin)
     if not missing and not mistakes:
         found += [document.mistake(loc, text) for loc, text in contradictions(settings, broken)]

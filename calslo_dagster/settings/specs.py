@@ -27,8 +27,7 @@ from calslo_dagster.sources.base import (
     SourceSpec,
     TimeUnit,
 )
-from calslo_dagster.sources.demo.generate import EVENTS, LABELS
-from calslo_dagster.sources.demo.spec import DemoSpec, latest_monday
+from calslo_dagster.sources.demo.spec import EVENTS, LABELS, DemoSpec, latest_monday
 
 
 def engine_settings(settings: Settings) -> EngineSettings:

@@ -19,7 +19,10 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """One bin: labelled events, their mean score, their observed rate with its exact interval; None without any."""
+    """One bin: labelled events, their mean score, their observed rate with its exact interval; None without any.
+
+    size: the effective number of events, which weights make smaller.
+    """
 
     index: int
     lower: float
@@ -29,6 +32,7 @@ class CalibrationBin:
     observed: float | None = None
     low: float | None = None
     high: float | None = None
+    size: float = 0.0
 
     @property
     def gap(self) -> float | None:
@@ -190,7 +194,9 @@ def _bin(place: tuple[int, float, float], events: int, sums: _Sums) -> Calibrati
     rate = min(1.0, max(0.0, sums.label / sums.weight))
     size = effective_size(sums.weight, sums.square_weight)
     low, high = clopper_pearson(rate * size, size)
-    return CalibrationBin(*place, events, mean_score=sums.score / sums.weight, observed=rate, low=low, high=high)
+    return CalibrationBin(
+        *place, events, mean_score=sums.score / sums.weight, observed=rate, low=low, high=high, size=size
+    )
 
 
 def _bins_between(manifest: Manifest, snapshot: Snapshot) -> Ints:

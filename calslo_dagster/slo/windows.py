@@ -9,10 +9,10 @@ from typing import Final, Self
 
 from calslo_dagster.slo.model import SLO, Cadence
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 STEP: Final = timedelta(minutes=15)
 DAY: Final = timedelta(days=1)
 WEEK: Final = timedelta(days=7)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # 1970 began on a Thursday; weeks are counted from the Monday before.
 _MONDAY: Final = datetime(1969, 12, 29, tzinfo=UTC)
 
@@ -118,5 +118,5 @@ def spoken(length: timedelta) -> str:
 def _floor(instant: datetime, step: timedelta) -> datetime:
     if step <= timedelta(0) or (WEEK % step if step > DAY else DAY % step):
         raise ValueError(f"a step divides a day or a week evenly, not {step}")
-    origin = _MONDAY if step > DAY else _EPOCH
+    origin = _MONDAY if step > DAY else EPOCH
     return utc(instant) - (utc(instant) - origin) % step

@@ -6,18 +6,19 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import duckdb
-
 from calslo_dagster.engine.facts import HOUR_US
+from calslo_dagster.slo.windows import EPOCH
+
+if TYPE_CHECKING:
+    import duckdb
 
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD: Final = timedelta(days=1)
 BAD_TIME: Final = "bad_time"
 DUPLICATES: Final = "duplicates"
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 EVENT_COLUMNS: Final = (
     *("event_us", "score", "label", "prediction_id", "weight", "latency_us"),
@@ -191,12 +192,12 @@ class Source(Protocol):
         """Return the units there are now, by name; tables are asked only for the hours of the window."""
         ...
 
-    def intake(self, connection: duckdb.DuckDBPyConnection, unit: Unit, now: datetime) -> Intake:
+    def intake(self, connection: "duckdb.DuckDBPyConnection", unit: Unit, now: datetime) -> Intake:
         """Check one unit: that it can be read, what it covers, which rows have no usable time."""
         ...
 
     def relation(
-        self, connection: duckdb.DuckDBPyConnection, units: Sequence[Unit], span_us: Span | None = None
+        self, connection: "duckdb.DuckDBPyConnection", units: Sequence[Unit], span_us: Span | None = None
     ) -> str:
         """Return a SELECT of the canonical events of units that passed their check, at most those of the span."""
         ...
@@ -214,12 +215,12 @@ class LabelFeed(Protocol):
         """Return the units there are now; their order by name is the order of the batches."""
         ...
 
-    def intake(self, connection: duckdb.DuckDBPyConnection, unit: Unit, now: datetime) -> Intake:
+    def intake(self, connection: "duckdb.DuckDBPyConnection", unit: Unit, now: datetime) -> Intake:
         """Check one unit: that it can be read, and which hours of events it labels, where the feed tells."""
         ...
 
     def label_relation(
-        self, connection: duckdb.DuckDBPyConnection, units: Sequence[Unit], span_us: Span | None = None
+        self, connection: "duckdb.DuckDBPyConnection", units: Sequence[Unit], span_us: Span | None = None
     ) -> str:
         """Return a SELECT of the canonical labels; with a span, those of its events and of events of unknown time."""
         ...

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from calslo_dagster.engine.facts import HOUR_US
 from calslo_dagster.errors import SourceError
+from calslo_dagster.slo.windows import EPOCH
 from calslo_dagster.sources import complaints
-from calslo_dagster.sources.base import EPOCH, FeedSpec, Span, Unit
+from calslo_dagster.sources.base import FeedSpec, Span, Unit
 from calslo_dagster.sources.extracts import as_text
 from calslo_dagster.sources.layouts import Layout
 from calslo_dagster.sources.reading import Column, Scan, read

@@ -17,15 +17,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any, Final
 
 from calslo_dagster.errors import IngestError
 from calslo_dagster.sources.base import micros
 
-_TIME: Final = pa.timestamp("us", tz="UTC")
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _NOTE: Final = b"calslo.batch"
 # A writer takes far less than this, so what is older was left by a crash.
 _ABANDONED_SECONDS: Final = 3_600.0
@@ -38,21 +37,15 @@ class Feed(StrEnum):
     LABELS = "labels"
 
 
-_COLUMNS: Final[Mapping[Feed, Mapping[str, pa.DataType]]] = {
-    Feed.EVENTS: {
-        "event_time": _TIME,
-        "score": pa.float64(),
-        # A number, because one that is neither 0 nor 1 is kept and counted as a bad label.
-        "label": pa.float64(),
-        "prediction_id": pa.string(),
-        "weight": pa.float64(),
-        "latency_us": pa.float64(),
-        "clamped": pa.bool_(),
-        "clamp_alpha": pa.float64(),
-        "calibrator_version": pa.string(),
-        "mask_id": pa.string(),
-    },
-    Feed.LABELS: {"prediction_id": pa.string(), "label": pa.float64(), "label_time": _TIME, "event_time": _TIME},
+_NUMBERS: Final = ("score", "label", "weight", "latency_us", "clamp_alpha")
+_FLAGS: Final = ("clamped",)
+_TIMES: Final = ("event_time", "label_time")
+_COLUMNS: Final[Mapping[Feed, Sequence[str]]] = {
+    Feed.EVENTS: (
+        *("event_time", "score", "label", "prediction_id", "weight", "latency_us"),
+        *("clamped", "clamp_alpha", "calibrator_version", "mask_id"),
+    ),
+    Feed.LABELS: ("prediction_id", "label", "label_time", "event_time"),
 }
 
 
@@ -87,6 +80,8 @@ def keep_batch(folder: Path, batch: Batch, slice_columns: Sequence[str]) -> Kept
     When this returns, the batch is on disk and the source's reader finds it. OSError: it may not be; doing it again is
     safe.
     """
+    import pyarrow.parquet as pq  # noqa: PLC0415 - whoever never gets a batch needs none of it
+
     digest = rows_digest(batch.rows)
     decided = folder / "batches" / batch.feed / _hash(batch.id)[:2] / f"{_hash(batch.id)}.parquet"
     is_new = not decided.exists() and _decide(folder, decided, batch, digest=digest, slice_columns=slice_columns)
@@ -120,6 +115,8 @@ def _hash(batch_id: str) -> str:
 
 def _decide(folder: Path, decided: Path, batch: Batch, *, digest: str, slice_columns: Sequence[str]) -> bool:
     """Have the id stand for this content; return False if another request was first."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 - whoever never gets a batch needs none of it
+
     writing = folder / "batches" / ".writing"
     _make(writing)
     _sweep(writing)
@@ -138,11 +135,16 @@ def _decide(folder: Path, decided: Path, batch: Batch, *, digest: str, slice_col
         written.unlink(missing_ok=True)
 
 
-def _table(batch: Batch, slice_columns: Sequence[str]) -> pa.Table:
-    slices = dict.fromkeys(slice_columns if batch.feed is Feed.EVENTS else (), pa.string())
-    types = {**_COLUMNS[batch.feed], **slices}
-    columns = {name: pa.array([row.get(name) for row in batch.rows], kind) for name, kind in types.items()}
-    return pa.table(columns)
+def _table(batch: Batch, slice_columns: Sequence[str]) -> "pa.Table":
+    import pyarrow as pa  # noqa: PLC0415 - whoever never gets a batch needs none of it
+
+    # A label is a number, because one that is neither 0 nor 1 is kept and counted as a bad label.
+    types = dict.fromkeys(_NUMBERS, pa.float64()) | dict.fromkeys(_FLAGS, pa.bool_())
+    types |= dict.fromkeys(_TIMES, pa.timestamp("us", tz="UTC"))
+    names = (*_COLUMNS[batch.feed], *(slice_columns if batch.feed is Feed.EVENTS else ()))
+    return pa.table(
+        {name: pa.array([row.get(name) for row in batch.rows], types.get(name, pa.string())) for name in names}
+    )
 
 
 def _link(written: Path, path: Path) -> bool:

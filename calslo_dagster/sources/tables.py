@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from calslo_dagster.sources.base import EPOCH, FeedSpec, TimeUnit
+from calslo_dagster.slo.windows import EPOCH
+from calslo_dagster.sources.base import FeedSpec, TimeUnit
 
 Element = sa.ColumnElement[Any]
 

@@ -83,6 +83,12 @@ def last_at(session: Session, incident_id: str) -> datetime | None:
     return found
 
 
+def newest_at(session: Session) -> datetime | None:
+    """Return when the last event of the log was, None while there is none."""
+    found: datetime | None = session.scalar(sa.select(alert_events.c.at).order_by(alert_events.c.id.desc()).limit(1))
+    return found
+
+
 def between(session: Session, *, start: datetime, end: datetime) -> tuple[LoggedEvent, ...]:
     """Return the events of [start, end), in the order in which they were written."""
     return _loaded(session, sa.select(alert_events).where(alert_events.c.at >= start, alert_events.c.at < end))

@@ -2,24 +2,24 @@
 
 from collections.abc import Iterable
 
-import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from calslo_dagster.slo.model import Manifest
 from calslo_dagster.store import rows as stored
 from calslo_dagster.store.schema import manifests
-from calslo_dagster.store.schemas import MANIFESTS, validate
 
 
 def put(session: Session, found: Iterable[Manifest]) -> None:
     """Record the manifests, or overwrite those of the same model, slice and version."""
+    from calslo_dagster.store.schemas import check_manifests  # noqa: PLC0415 - whoever only reads does without its memory
+
     records = [
         {name: getattr(row, name) for name in ("model", "slice", "version", "alpha", "bins", "c_hat", "edges")}
         | {"fit_counts": row.fit_counts, "mask_id": row.mask_id, "fitted_at": row.fitted_at}
         for row in found
     ]
-    validate(pd.DataFrame(records, columns=list(manifests.c.keys()), dtype=object), MANIFESTS)
+    check_manifests(records, list(manifests.c.keys()))
     stored.upsert(session, manifests, records)
 
 

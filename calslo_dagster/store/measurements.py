@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -13,7 +12,9 @@ from calslo_dagster.slo.trials import Mode
 from calslo_dagster.slo.windows import day_span
 from calslo_dagster.store import rows as stored
 from calslo_dagster.store.schema import breaches, measurements, slo_days
-from calslo_dagster.store.schemas import MEASUREMENTS, validate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # How many window ends one statement may name.
 _NAMED: Final = 5_000
@@ -25,10 +26,11 @@ def replace(session: Session, slo: str, rows: Sequence[Measurement], *, start: d
     All is checked before anything is written: a value outside the schema is a StoreError, a row of another SLO or
     outside the range a ValueError. Doing it twice changes nothing.
     """
+    from calslo_dagster.store.schemas import check_measurements  # noqa: PLC0415 - whoever only reads does without its memory
+
     _require_partition(slo, rows, start, end)
     records = [_record(row) for row in rows]
-    columns = {name: pd.Series([r[name] for r in records], dtype=object) for name in MEASUREMENTS.columns}
-    validate(pd.DataFrame(columns), MEASUREMENTS)
+    check_measurements(records)
     session.execute(sa.delete(measurements).where(measurements.c.slo == slo, *_ending(start, end)))
     stored.insert(session, measurements, records)
     return len(records)
@@ -88,7 +90,7 @@ def between(
 
 def frame(
     session: Session, *, start: datetime, end: datetime, slo: str | None = None, slice_name: str | None = None
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Return the measurements with window ends in (start, end] as a frame with the table's columns.
 
     Ordered by SLO, window end and slice; a number that is missing is NaN, a limit that is a pair has two columns.

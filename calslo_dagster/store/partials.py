@@ -67,6 +67,13 @@ def first_start(session: Session, sources: Iterable[str]) -> int | None:
     return found
 
 
+def last_end(session: Session, sources: Iterable[str]) -> int | None:
+    """Return where the last partial of these sources ends, in microseconds; None without any."""
+    last = sa.func.max(partials.c.span_end_us)
+    found: int | None = session.scalar(sa.select(last).where(partials.c.source.in_(list(sources))))
+    return found
+
+
 def overlapping(
     session: Session, source: str, *, start_us: int, end_us: int, kind: Kind | None = None
 ) -> tuple[Partial, ...]:

@@ -4,10 +4,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from enum import Enum
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
-import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
@@ -16,6 +15,9 @@ from sqlalchemy.orm import Session
 from calslo_dagster.errors import StoreError
 from calslo_dagster.slo.model import Bound
 from calslo_dagster.store.columns import Instant
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Loaded = TypeVar("Loaded")
 Records = list[dict[str, Any]]
@@ -148,12 +150,14 @@ def chunks(values: Iterable[str]) -> Iterator[list[str]]:
         yield known[start : start + _NAMED]
 
 
-def frame(session: Session, statement: sa.Select[Any]) -> pd.DataFrame:
+def frame(session: Session, statement: sa.Select[Any]) -> "pd.DataFrame":
     """Return what the statement selects, with the same column types whether or not there are rows.
 
     Instants are `datetime64[us, UTC]`, numbers float64 with NaN for none, integers int64 (float64 where there may be
     none), words objects.
     """
+    import pandas as pd  # noqa: PLC0415 - whoever only reads does without its memory
+
     columns = list(statement.selected_columns)
     values = list(zip(*session.execute(statement).all(), strict=True)) or [()] * len(columns)
     series = {c.key: pd.Series(list(v), dtype=_dtype(c)) for c, v in zip(columns, values, strict=True)}

@@ -4,7 +4,7 @@ Columns hold Python objects, so that a NaN can be told from a None, which pandas
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
@@ -171,3 +171,14 @@ def _case(row: "pd.Series[Any]", place: str, keys: Sequence[str]) -> str:
 
 
 _RULES: Final = {"multiple_fields_uniqueness": "unique"}
+
+
+def check_measurements(records: Sequence[Mapping[str, Any]]) -> None:
+    """Raise StoreError for records that are no measurements."""
+    columns = {name: pd.Series([r[name] for r in records], dtype=object) for name in MEASUREMENTS.columns}
+    validate(pd.DataFrame(columns), MEASUREMENTS)
+
+
+def check_manifests(records: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Raise StoreError for records that are no manifests."""
+    validate(pd.DataFrame(records, columns=list(columns), dtype=object), MANIFESTS)

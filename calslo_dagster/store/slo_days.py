@@ -120,6 +120,15 @@ def added(session: Session, slo: str, *, first: date, last: date) -> dict[str, d
     }
 
 
+def bad_windows(session: Session, slo: str, slice_name: str, *, first: date, last: date) -> dict[date, int]:
+    """Return how many final windows of the slice were breached on each of the days that it was measured on."""
+    table = slo_days.c
+    wanted = sa.select(table.day, sa.func.sum(table[Verdict.BREACHED.value])).where(
+        table.slo == slo, table.slice == slice_name, table.day.between(first, last)
+    )
+    return {row[0]: int(row[1]) for row in session.execute(wanted.group_by(table.day))}
+
+
 def tallies(session: Session, slos: Iterable[str], *, first: date, last: date) -> dict[tuple[str, date], Tally]:
     """Return the final windows of each SLO on each of the days, all slices together."""
     table = slo_days.c

@@ -15,28 +15,35 @@ from calslo_dagster.pipeline.project import Project
 from calslo_dagster.web import events, health
 from calslo_dagster.web.answers import answers_app
 from calslo_dagster.web.api import alerts as api_alerts
+from calslo_dagster.web.api import exports as api_exports
 from calslo_dagster.web.api import history as api_history
 from calslo_dagster.web.api import ingest as api_ingest
 from calslo_dagster.web.api import slos as api_slos
-from calslo_dagster.web.api.models.ingest import EventBatch, LabelBatch
+from calslo_dagster.web.api.ingest_models import EventBatch, LabelBatch
 from calslo_dagster.web.assets import static
 from calslo_dagster.web.events import News
 from calslo_dagster.web.front import Front
 from calslo_dagster.web.limits import Meter, Metered
-from calslo_dagster.web.pages import alerts, api_docs, embed, overview, people, slo
+from calslo_dagster.web.pages import alerts, api_docs, embed, files, overview, people, views
 from calslo_dagster.web.problems import describe_problems, handle_problems
 from calslo_dagster.web.security import Shield
 from calslo_dagster.web.signing import signer_of
+from calslo_dagster.web.workshop import Workshop
 
 # Below this an answer costs more to compress than to send.
 _COMPRESSED_FROM: Final = 700
+_PARTS: Final = (
+    *(health, overview, views, files, alerts, people, embed, api_docs, events),
+    *(api_slos, api_history, api_alerts, api_exports, api_ingest),
+)
 _DESCRIPTION: Final = "Service level objectives for the calibration of production models."
 
 
 def app(project: Callable[[], Project], now: Callable[[], datetime]) -> ASGIApp:
     """Return the application over the project, which is asked for at each request, by the clock `now`."""
     settings = project().settings
-    front = Front(project, now, signer_of(settings), Meter(settings.web.requests_per_minute))
+    workshop = Workshop(lambda: project().settings)
+    front = Front(project, now, signer_of(settings), Meter(settings.web.requests_per_minute), workshop)
     inner = _inner(front)
     inner.state.front, inner.state.news = front, News(front)
     metered = Metered(GZipMiddleware(inner, minimum_size=_COMPRESSED_FROM), front.meter)
@@ -46,8 +53,9 @@ def app(project: Callable[[], Project], now: Callable[[], datetime]) -> ASGIApp:
 def _inner(front: Front) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        front.workshop.warm_up()
         yield
-        front.drawing.close()
+        front.workshop.close()
 
     made = FastAPI(
         title="calslo",
@@ -60,8 +68,7 @@ def _inner(front: Front) -> FastAPI:
     )
     handle_problems(made)
     describe_problems(made, EventBatch, LabelBatch)
-    pages = (health, overview, slo, alerts, people, embed, api_docs, events)
-    for part in (*pages, api_slos, api_history, api_alerts, api_ingest):
+    for part in _PARTS:
         made.include_router(part.router)
     made.router.routes.append(Route("/static/{name}", static))
     answers = answers_app(front.project, front.now)

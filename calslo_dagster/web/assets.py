@@ -1,6 +1,5 @@
 """The style sheet, scripts and icon, read once; their addresses change when they do, so that browsers keep them."""
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -10,6 +9,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from calslo_dagster.exports.look import stylesheet
 from calslo_dagster.web.problems import missing
 
 _TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -31,7 +31,7 @@ def assets() -> dict[str, Asset]:
     """Return the files by name; the style sheet begins with the colours of the themes."""
     folder = files("calslo_dagster.web") / "static"
     found = {name: (folder / name).read_bytes() for name in NAMES}
-    found["app.css"] = theme_css().encode() + found["app.css"]
+    found["app.css"] = stylesheet().encode()
     return {
         name: Asset(content, _TYPES[name.rpartition(".")[2]], sha256(content).hexdigest()[:12])
         for name, content in found.items()
@@ -51,25 +51,3 @@ async def static(request: Request) -> Response:
     is_current = request.query_params.get("v") == asset.version
     headers = {"Cache-Control": _FOR_EVER if is_current else "no-cache", "ETag": f'"{asset.version}"'}
     return Response(asset.content, headers=headers, media_type=asset.media_type)
-
-
-@cache
-def themes() -> dict[str, dict[str, str]]:
-    """Return the colours of each theme, by their names."""
-    text = (files("calslo_dagster.web") / "theme.json").read_text(encoding="utf-8")
-    found: dict[str, dict[str, str]] = json.loads(text)
-    return found
-
-
-def theme_css() -> str:
-    """Return the themes as variables: light unless the system, or the person, wants the dark one."""
-    light, dark = (_variables(themes()[name]) for name in ("light", "dark"))
-    return (
-        f":root{{color-scheme:light;{light}}}"
-        f"@media(prefers-color-scheme:dark){{:root:not([data-theme=light]){{color-scheme:dark;{dark}}}}}"
-        f":root[data-theme=dark]{{color-scheme:dark;{dark}}}\n"
-    )
-
-
-def _variables(colours: dict[str, str]) -> str:
-    return "".join(f"--{name}:{colour};" for name, colour in colours.items())

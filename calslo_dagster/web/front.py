@@ -13,10 +13,12 @@ from calslo_dagster.exports.counters import Counters
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.read_board import EVERY_CARD, board_stamp, read_board
 from calslo_dagster.pipeline.read_sparks import Spark, read_sparks
+from calslo_dagster.pipeline.views.wanted import Wanted
 from calslo_dagster.reporting.board import Board, BoardFilter, Card
-from calslo_dagster.web.drawing import Drawing
+from calslo_dagster.reporting.document import Document
 from calslo_dagster.web.limits import Meter
 from calslo_dagster.web.signing import Signer
+from calslo_dagster.web.workshop import Workshop
 
 _KEPT: Final = 32
 Kept = TypeVar("Kept")
@@ -45,15 +47,15 @@ class Recent(Generic[Kept]):
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """The project, the clock, the signer, the boards of late and the counters of requests."""
+    """The project, the clock, the signer, the boards of late, the counters of requests, and who draws and prints."""
 
     project: Callable[[], Project]
     now: Callable[[], datetime]
     signer: Signer
     meter: Meter
+    workshop: Workshop
     boards: Recent[Board] = field(default_factory=Recent)
     sparks: Recent[Mapping[tuple[str, str], Spark]] = field(default_factory=Recent)
-    drawing: Drawing = field(default_factory=Drawing)
     counters: Counters = field(default_factory=Counters)
 
     def stamp(self) -> str:
@@ -71,6 +73,11 @@ class Front:
         """Return the recent courses of the cards, by SLO and slice."""
         key = (self.stamp(), *((card.slo, card.slice) for card in cards))
         return self.sparks.of(key, lambda: read_sparks(self.project(), cards))
+
+
+def document_of(front: Front, wanted: Wanted) -> Document:
+    """Return the document of a view as of now."""
+    return front.workshop.document(wanted, stamp=front.stamp(), now=front.now())
 
 
 def front_of(request: HTTPConnection) -> Front:

@@ -11,7 +11,15 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import JSONResponse, Response
 
 from calslo_dagster.alerting.silences import SilenceError
-from calslo_dagster.errors import CalsloError, ExclusionError, StoreError, TokenError, UnfitTextError
+from calslo_dagster.errors import (
+    BusyError,
+    CalsloError,
+    ExclusionError,
+    ExportError,
+    StoreError,
+    TokenError,
+    UnfitTextError,
+)
 from calslo_dagster.pipeline.respond_to_alerts import UnknownIncident
 from calslo_dagster.web.templating import page
 
@@ -22,6 +30,8 @@ _STATUS: Final[Mapping[type[CalsloError], int]] = {
     SilenceError: 422,
     UnfitTextError: 422,
     TokenError: 422,
+    ExportError: 404,
+    BusyError: 503,
     StoreError: 503,
 }
 

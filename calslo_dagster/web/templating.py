@@ -6,28 +6,20 @@ from functools import cache
 from typing import Any, Final
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from calslo_dagster import __version__
+from calslo_dagster.exports.page import LOADER
 from calslo_dagster.reporting.board import NOTHING, Card
+from calslo_dagster.reporting.document import percent, pieces
 from calslo_dagster.reporting.points import Point
-from calslo_dagster.reporting.states import State
+from calslo_dagster.reporting.states import WORDS
 from calslo_dagster.slo.limits import figure as told
 from calslo_dagster.slo.model import Bound
 
-WORDS: Final[Mapping[State, str]] = {
-    State.BREACHED: "Breached",
-    State.ERROR: "Error",
-    State.STALE: "Stale",
-    State.WARNING: "Warning",
-    State.UNKNOWN: "Unknown",
-    State.NEVER: "Not measured",
-    State.EXCLUDED: "Excluded",
-    State.MEETING: "Meeting",
-}
 THEMES: Final = ("light", "dark")
 _STEPS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
@@ -66,7 +58,7 @@ def _environment() -> Environment:
     from calslo_dagster.web.assets import address  # noqa: PLC0415 - it answers errors with pages
 
     made = Environment(
-        loader=PackageLoader("calslo_dagster.web"),
+        loader=ChoiceLoader([PackageLoader("calslo_dagster.web"), LOADER]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -81,7 +73,13 @@ def _environment() -> Environment:
     }
     made.filters.update(filters)
     made.globals.update(
-        asset=address, version=__version__, words=WORDS, figure=figure, interval=interval, slo_link=slo_link
+        asset=address,
+        version=__version__,
+        words=WORDS,
+        figure=figure,
+        interval=interval,
+        slo_link=slo_link,
+        pieces=pieces,
     )
     return made
 
@@ -100,13 +98,6 @@ def age(seconds: float | None) -> str:
     return f"{int(seconds // size)} {unit} ago"
 
 
-def percent(share: float) -> str:
-    """Return a share in percent; one that is not quite whole is never rounded to it."""
-    value = share * 100
-    text = f"{value:.1f}" if abs(value) < 99.95 or value == 100 else f"{value:.3g}" if value > 100 else f"{value:.4g}"
-    return f"{text.removesuffix('.0')} %".replace("-", "−")
-
-
 def shortened(text: str, most: int) -> str:
     """Return the text cut at a word."""
     return text if len(text) <= most else f"{text[:most].rpartition(' ')[0]} …"
@@ -115,8 +106,7 @@ def shortened(text: str, most: int) -> str:
 def marked(text: str) -> Markup:
     """Return the text with what stands between backticks as code."""
     code = Markup("<code>{}</code>")
-    parts = (code.format(part) if n % 2 else escape(part) for n, part in enumerate(text.split("`")))
-    return Markup("").join(parts)
+    return Markup("").join(code.format(piece) if is_code else escape(piece) for piece, is_code in pieces(text))
 
 
 def figure(value: Bound | None, unit: str) -> str:

@@ -229,6 +229,28 @@ def test_the_daily_schedule_asks_for_the_trends_of_today(project: LazyProject) -
     assert "calibration_trends" in str(trends.metadata["heading"].value)
 
 
+def test_the_monthly_schedule_asks_for_the_month_that_ended(project: LazyProject) -> None:
+    defs = build_defs(project.settings)
+    with dg.instance_for_test() as found:
+        [request] = tick(defs, "every_month", found, datetime(2026, 4, 1, 7, tzinfo=UTC)).run_requests or []
+
+    assert request.partition_key == "2026-03-01"
+
+
+def test_the_weekly_job_ends_with_a_report_on_disk(project: LazyProject) -> None:
+    later = LazyProject(project.settings, now=lambda: datetime(2026, 3, 9, 6, tzinfo=UTC))
+    defs = build_defs(project.settings, project=later)
+    with dg.instance_for_test() as found:
+        job = defs.resolve_job_def(WEEKLY_JOB)
+        result = job.execute_in_process(instance=found, partition_key="2026-03-02")
+
+    [written] = result.asset_materializations_for_node("weekly_report")
+    files = {name: Path(str(value.value)) for name, value in written.metadata.items() if name.startswith("file_")}
+    assert {"file_pdf", "file_html", "file_json"} <= files.keys()
+    assert all(path.name.startswith("2026-W10.") and path.stat().st_size > 500 for path in files.values())
+    assert "Week 2026-W10" in str(written.metadata["summary"].value)
+
+
 def test_everything_runs_by_itself_from_the_start(settings: Settings) -> None:
     defs = build_defs(settings)
 

@@ -14,7 +14,8 @@ from calslo_dagster.slo.budget import TIERS, Tier
 from calslo_dagster.slo.exclusions import Exclusion
 from calslo_dagster.slo.windows import Window
 from calslo_dagster.sources.base import ColumnMap, FileFormat, LabelSpec, SourceKind, SourceSpec, TimeUnit
-from calslo_dagster.sources.demo.generate import EVENTS, LABELS, MANIFESTS
+from calslo_dagster.sources.demo.generate import MANIFESTS
+from calslo_dagster.sources.demo.spec import EVENTS, LABELS
 from calslo_dagster_tests.settings.files import FULL, loaded
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)

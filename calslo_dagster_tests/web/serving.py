@@ -40,8 +40,10 @@ class Site:
 
     def call(self, method: str, path: str, token: str, body: object = None) -> httpx2.Response:
         """Return the answer to a request with a token, and a body of JSON if it is a POST."""
-        given = {"json": body or {}} if method == "POST" else {}
-        return self.client.request(method, path, headers={"Authorization": f"Bearer {token}"}, **given)
+        headers = {"Authorization": f"Bearer {token}"}
+        if method != "POST":
+            return self.client.request(method, path, headers=headers)
+        return self.client.post(path, headers=headers, json=body or {})
 
     def send(self, path: str, page: str, **fields: str) -> httpx2.Response:
         """Return the answer to a form of that page, sent as a browser does."""

@@ -19,10 +19,9 @@ from calslo_dagster.slo.model import Manifest
 from calslo_dagster.slo.windows import DAY, utc
 from calslo_dagster.sources.demo.manifests import demo_manifests
 from calslo_dagster.sources.demo.script import HOUR, Script
+from calslo_dagster.sources.demo.spec import EVENTS, LABELS
 from calslo_dagster.sources.demo.tables import label_rows, log_rows
 
-EVENTS: Final = "events"
-LABELS: Final = "labels"
 MANIFESTS: Final = "manifests.json"
 # The footer of a file tells up to when it is complete, so that a partial one is known for what it is.
 _UNTIL: Final = "calslo_demo.until"

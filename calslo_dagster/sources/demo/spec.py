@@ -6,6 +6,9 @@ from typing import Final
 
 from calslo_dagster.slo.windows import DAY, Window, utc, week_of
 
+# The folders of the demo's log.
+EVENTS: Final = "events"
+LABELS: Final = "labels"
 # The script of incidents always plays in the last two weeks; a longer period begins with quiet days.
 SCRIPT_LENGTH: Final = timedelta(days=14)
 

@@ -10,11 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.util import CommandError
 
 from calslo_dagster.errors import StoreError
 from calslo_dagster.store.schema import REVISION, VERSION_TABLE, metadata
@@ -33,6 +28,8 @@ _ACTIVE_TRIGGERS: Final = {
 
 def upgrade(url: str) -> str:
     """Create or update the store at the URL, all in one transaction; return the revision it is at then."""
+    if current(url) == REVISION:
+        return REVISION
     with _engine(url) as engine:
         if engine.dialect.name == "sqlite":
             Path(engine.url.database or "").absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -52,6 +49,9 @@ def current(url: str) -> str | None:
 
 def check(url: str) -> tuple[str, ...]:
     """Return what differs between the store and this version's tables, one line each; nothing when all is well."""
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415 - large, and a store that is up to date needs none of it
+    from alembic.migration import MigrationContext  # noqa: PLC0415 - large, and a store that is up to date needs none of it
+
     if (found := current(url)) != REVISION:
         return (f"revision {found or 'none'}, not {REVISION}",)
     with _engine(url) as engine, reading(engine).connect() as connection:
@@ -100,6 +100,10 @@ def _engine(url: str) -> Iterator[sa.Engine]:
 
 
 def _run(connection: sa.Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - large, and a store that is up to date needs none of it
+    from alembic.config import Config  # noqa: PLC0415 - large, and a store that is up to date needs none of it
+    from alembic.util import CommandError  # noqa: PLC0415 - large, and a store that is up to date needs none of it
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection

@@ -16,7 +16,7 @@ from calslo_dagster.slo.windows import Window
 from calslo_dagster.store import exclusions, incidents
 from calslo_dagster.store.api_tokens import ApiToken, Scope
 from calslo_dagster.web.access import needs
-from calslo_dagster.web.api.models import (
+from calslo_dagster.web.api.alert_models import (
     Done,
     ExclusionIn,
     ExclusionOut,
@@ -60,16 +60,16 @@ def alert(request: Request, incident_id: IncidentId) -> Response:
 @router.post("/alerts/{incident_id}/ack", operation_id="acknowledge_alert", response_model=Done)
 def acknowledge(request: Request, token: AlertWriter, incident_id: IncidentId, body: Note) -> Response:
     """Take an alert on, in the name of the token; doing it again changes nothing."""
-    return _answered(request, Answer.ACK, incident_id, token, body.note)
+    return _answered(request, Answer.ACK, incident_id, token=token, note=body.note)
 
 
 @router.post("/alerts/{incident_id}/resolve", operation_id="resolve_alert", response_model=Done)
 def resolve(request: Request, token: AlertWriter, incident_id: IncidentId, body: Note) -> Response:
     """Close an alert, in the name of the token; doing it again changes nothing."""
-    return _answered(request, Answer.RESOLVE, incident_id, token, body.note)
+    return _answered(request, Answer.RESOLVE, incident_id, token=token, note=body.note)
 
 
-def _answered(request: Request, deed: Answer, incident_id: str, token: ApiToken, note: str) -> Response:  # noqa: PLR0917
+def _answered(request: Request, deed: Answer, incident_id: str, *, token: ApiToken, note: str) -> Response:
     front = front_of(request)
     said = steps.respond(front.project(), steps.Response(deed, incident_id, token.name, _SOURCE, note), now=front.now())
     return answer(request, Done(done=said))

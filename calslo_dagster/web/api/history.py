@@ -7,11 +7,10 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from calslo_dagster.errors import SnapshotError
-from calslo_dagster.pipeline.tabulate_calibration import tabulate_calibration
 from calslo_dagster.slo.slices import matches
 from calslo_dagster.slo.windows import DAY, day_of
 from calslo_dagster.store import availability, breaches, drift, manifests
-from calslo_dagster.web.api.models import AvailabilityOut, BreachOut, DriftOut, ManifestOut, TableOut
+from calslo_dagster.web.api.history_models import AvailabilityOut, BreachOut, DriftOut, ManifestOut, TableOut
 from calslo_dagster.web.api.paging import Part, part
 from calslo_dagster.web.api.slos import READ, REFUSED, At, Span
 from calslo_dagster.web.front import front_of
@@ -85,7 +84,7 @@ def tables(request: Request, span: Span, at: At, *, slice: Name = "") -> Respons
     if len(days) > _MOST_DAYS:
         raise missing(f"tables are made for {_MOST_DAYS} days at most; this span has {len(days)}")
     try:
-        found = tabulate_calibration(front_of(request).project(), days)
+        found = front_of(request).workshop.tables(days)
     except SnapshotError as error:
         raise missing(str(error)) from error
     return part(request, at, [one for one in found if _is(slice, one.slice)], TableOut.of)

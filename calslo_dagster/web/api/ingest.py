@@ -14,8 +14,8 @@ from calslo_dagster.sources.base import FeedSpec
 from calslo_dagster.sources.ingest import Batch, Feed
 from calslo_dagster.store.api_tokens import ApiToken, Scope
 from calslo_dagster.web.access import needs
-from calslo_dagster.web.api.models.base import In
-from calslo_dagster.web.api.models.ingest import Envelope, LabelRow, Received, Terms, event_row, said
+from calslo_dagster.web.api.ingest_models import Envelope, LabelRow, Received, Terms, event_row, said
+from calslo_dagster.web.api.models import In
 from calslo_dagster.web.api.paging import answer
 from calslo_dagster.web.api.slos import REFUSED
 from calslo_dagster.web.front import Front, front_of

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from calslo_dagster.slo.model import EVERYTHING
 from calslo_dagster.web.front import front_of
 from calslo_dagster.web.pages.overview import Reader
-from calslo_dagster.web.pages.slo import card_on
+from calslo_dagster.web.pages.views import card_on
 from calslo_dagster.web.templating import page
 
 router: Final = APIRouter(include_in_schema=False)

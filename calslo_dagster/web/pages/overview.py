@@ -8,6 +8,8 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from calslo_dagster.exports.render import Format
+from calslo_dagster.pipeline.views.wanted import View, Wanted
 from calslo_dagster.reporting.board import Board, BoardFilter
 from calslo_dagster.reporting.states import State
 from calslo_dagster.web.access import Person, form_token, reader
@@ -62,6 +64,7 @@ def overview(
         "pages": pages,
         "rows_per_page": settings.rows_per_page,
         "names": {"slos": front.project().registry.names},
+        "links": _files(wanted),
         "is_filtered": wanted != BoardFilter(),
         "is_empty": _is_empty(board),
         "link": _links(wanted),
@@ -70,6 +73,11 @@ def overview(
         "as_of": board.now,
     }
     return page(request, "overview.html", names)
+
+
+def _files(wanted: BoardFilter) -> Mapping[str, str]:
+    asked = Wanted(View.OVERVIEW, slo=wanted.slo, slice=wanted.slice, model=wanted.model, states=wanted.states)
+    return files_of(asked)
 
 
 def _is_empty(board: Board) -> bool:
@@ -91,3 +99,9 @@ def _links(wanted: BoardFilter) -> Callable[..., str]:
         return "/?" + urlencode(query, doseq=True) if query else "/"
 
     return link
+
+
+def files_of(wanted: Wanted) -> Mapping[str, str]:
+    """Return the addresses of the files of a view, by the names of their formats."""
+    told = f"?{urlencode(wanted.stated)}" if wanted.stated else ""
+    return {form.name: f"/exports/{wanted.view.value}.{form.value}{told}" for form in Format}

@@ -3,15 +3,16 @@
 import json
 import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, create_model
 
 from calslo_dagster.alerting.phrases import unfit
-from calslo_dagster.sources.base import EPOCH, micros
-from calslo_dagster.web.api.models.base import In, Out
+from calslo_dagster.slo.windows import EPOCH
+from calslo_dagster.sources.base import micros
+from calslo_dagster.web.api.models import In, Out
 
 MOST_ROWS: Final = 10_000
 LONGEST_TEXT: Final = 200
@@ -104,13 +105,10 @@ def _time(value: object, info: ValidationInfo) -> datetime | None:
         raise ValueError(f"{said(value)} has no time zone; write Z at its end if it is in UTC")
     terms = info.context
     if isinstance(terms, Terms) and not terms.earliest_us <= micros(found) < terms.latest_us:
-        first, last = (f"{EPOCH.fromtimestamp(us / 1e6, EPOCH.tzinfo):%Y-%m-%d %H:%M}" for us in _ends(terms))
+        ends = (EPOCH + timedelta(microseconds=us) for us in (terms.earliest_us, terms.latest_us))
+        first, last = (f"{end:%Y-%m-%d %H:%M}" for end in ends)
         raise ValueError(f"{said(value)} is not between {first} and {last} UTC; correct the clock that wrote it")
     return found
-
-
-def _ends(terms: Terms) -> tuple[int, int]:
-    return terms.earliest_us, terms.latest_us
 
 
 def _event_time(value: object, info: ValidationInfo) -> datetime:

@@ -1,9 +1,9 @@
-"""Promises, how they stand, and what was measured."""
+"""What goes over the wire: numbers in the unit that is named beside them, times in UTC, null where nothing is known."""
 
 from datetime import datetime
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from calslo_dagster.alerting.model import IncidentState
 from calslo_dagster.reporting.board import Board, Card
@@ -12,9 +12,22 @@ from calslo_dagster.slo.health import Word
 from calslo_dagster.slo.model import SLO, Bound, Cadence, Measurement, Operator, Severity, Verdict
 from calslo_dagster.slo.trials import Mode
 from calslo_dagster.slo.windows import spoken
-from calslo_dagster.web.api.models.base import Out
 
-_EXAMPLE_AT: Final = "2026-03-01T12:00:00Z"
+EXAMPLE_AT: Final = "2026-03-01T12:00:00Z"
+Words = Annotated[str, Field(max_length=500)]
+Pattern = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Out(BaseModel):
+    """What we say."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class In(BaseModel):
+    """What we are told: a key that we do not know is a mistake."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class SloOut(Out):
@@ -177,8 +190,8 @@ class MeasurementOut(Out):
     slo: str
     slice: str
     model: str
-    window_start: datetime = Field(examples=[_EXAMPLE_AT])
-    window_end: datetime = Field(examples=[_EXAMPLE_AT])
+    window_start: datetime = Field(examples=[EXAMPLE_AT])
+    window_end: datetime = Field(examples=[EXAMPLE_AT])
     value: float | None
     low: float | None
     high: float | None

@@ -1,4 +1,4 @@
-"""Alerts, silences and exclusions, and what people say about them."""
+"""What goes over the wire about alerts, silences and exclusions."""
 
 from datetime import datetime
 from typing import Annotated, Self
@@ -9,10 +9,7 @@ from calslo_dagster.alerting.model import Incident, IncidentState
 from calslo_dagster.pipeline.silence_alerts import Listed, Stage
 from calslo_dagster.slo.model import Severity
 from calslo_dagster.store.exclusions import StoredExclusion
-from calslo_dagster.web.api.models.base import In, Out
-
-Words = Annotated[str, Field(max_length=500)]
-Pattern = Annotated[str, Field(min_length=1, max_length=200)]
+from calslo_dagster.web.api.models import In, Out, Pattern, Words
 
 
 class IncidentOut(Out):
@@ -125,3 +122,15 @@ class ExclusionIn(In):
     slos: Pattern = "*"
     slices: Pattern = "*"
     models: Pattern = "*"
+
+
+class Done(Out):
+    """What was done, in a sentence."""
+
+    done: str = Field(examples=["incident 75b6e6d35f92f655 is acknowledged by ada until 2026-03-01 16:00 UTC"])
+
+
+class Removed(Out):
+    """The number of what is no more."""
+
+    id: int

@@ -1,4 +1,4 @@
-"""Breaches, availability, drift and calibration tables."""
+"""What goes over the wire about the past."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -11,7 +11,7 @@ from calslo_dagster.slo.model import Bound, Manifest, Verdict
 from calslo_dagster.store.availability import AvailabilityRow
 from calslo_dagster.store.breaches import Breach
 from calslo_dagster.store.drift import DriftRow
-from calslo_dagster.web.api.models.base import Out
+from calslo_dagster.web.api.models import Out
 
 
 class BreachOut(Out):
