@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from calslo_dagster.pipeline.ingest_rows import ingest_rows
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.sources.base import FeedSpec
 from calslo_dagster.sources.ingest import Batch, Feed
@@ -85,7 +84,7 @@ def _kept(request: Request, token: ApiToken, body: bytes, *, feed: Feed, row: ty
     rows = read.rows(told)
     if read.mistakes or envelope is None:
         return problem(request, 422, read.summary, errors=read.mistakes)
-    found = ingest_rows(project, envelope.source, Batch(feed, envelope.batch_id, rows, token.name, now))
+    found = front.workshop.kept(envelope.source, Batch(feed, envelope.batch_id, rows, token.name, now))
     received = Received(
         source=envelope.source,
         batch_id=envelope.batch_id,
