@@ -10,6 +10,7 @@ CalsloError
 ├── UnknownIncident   no incident has this id
 ├── ExclusionError    an exclusion cannot be as asked, or does not exist
 ├── TokenError        a token cannot be as asked, or does not exist
+├── IngestError       a batch of rows has the id of another one
 ├── ExportError       a view cannot be written as was asked
 ├── BusyError         what was asked for takes too long just now
 ├── UnfitTextError    words of a person hold a character that no database keeps
@@ -49,6 +50,10 @@ class PluginError(CalsloError):
 
 class ExclusionError(CalsloError):
     """An exclusion cannot be as asked, or does not exist."""
+
+
+class IngestError(CalsloError):
+    """A batch of rows has the id of another one, which is kept."""
 
 
 class TokenError(CalsloError):

@@ -13,12 +13,11 @@ from calslo_dagster.pipeline.evaluate_files import Request
 from calslo_dagster.plugins import load_registry
 from calslo_dagster.settings import Settings
 from calslo_dagster.settings.checks import ECE_BOUND
-from calslo_dagster.settings.sources import DemoSource, FileSource, FormatName, TableSource
+from calslo_dagster.settings.sources import AnySource, DemoSource, FileSource, FormatName, IngestSource, TableSource
 from calslo_dagster.slo.model import Manifest
 from calslo_dagster.slo.parameters import unknown_name
 from calslo_dagster.sources.base import EARLIEST, ColumnMap, FileFormat, SourceSpec, TimeUnit
 
-Section = FileSource | TableSource | DemoSource
 # Of label feeds, not of logs.
 _NOT_OF_LOGS = "label_time"
 
@@ -27,7 +26,7 @@ def request_of(options: Options, settings: Settings) -> Request:
     """Return what to measure; a mistake in the options is a UsageError, one in the settings a SettingsError."""
     registry = load_registry(settings)
     section, named = _section(settings, options.source), _named_columns(options)
-    names = {} if section is None or isinstance(section, DemoSource) else section.slice_columns
+    names = {} if section is None or isinstance(section, DemoSource | IngestSource) else section.slice_columns
     engine = settings.engine_settings()
     try:
         return Request(
@@ -52,7 +51,7 @@ def doubts(request: Request, settings: Settings) -> Iterator[str]:
         yield from (f"warning: {doubt}" for doubt in doubts_of(settings))
 
 
-def _section(settings: Settings, name: str | None) -> Section | None:
+def _section(settings: Settings, name: str | None) -> AnySource | None:
     """Return the source of the settings whose files these are like; None if none was named."""
     if name is None:
         return None
@@ -77,7 +76,7 @@ def _named_columns(options: Options) -> dict[str, str]:
     return found | {name: column for name, column in flags.items() if column is not None}
 
 
-def _spec(section: Section | None, options: Options, named: dict[str, str]) -> SourceSpec:
+def _spec(section: AnySource | None, options: Options, named: dict[str, str]) -> SourceSpec:
     """Return how the files are read: as the options say, else as the source's section does, else by default."""
     base = SourceSpec(name="log", paths=options.paths)
     if isinstance(section, (FileSource, TableSource)):

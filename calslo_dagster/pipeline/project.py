@@ -123,6 +123,10 @@ class Project:
 def open_project(settings: Settings, *, migrate: bool = False) -> Project:
     """Open the state store and load the SLOs; `migrate` brings the store's schema up to date first."""
     settings.home.mkdir(parents=True, exist_ok=True)
+    for folder in settings.ingest_folders.values():
+        # A source without its folders is an error, and before the first batch nothing is wrong.
+        for feed in ("events", "labels"):
+            (folder / feed).mkdir(parents=True, exist_ok=True)
     if migrate:
         upgrade(settings.store_url)
     project = Project(settings, open_store(settings.store_url), load_registry(settings))

@@ -24,7 +24,7 @@ from calslo_dagster.settings.parts import (
 )
 from calslo_dagster.settings.section import Section
 from calslo_dagster.settings.slos import BurnSettings, EvidenceSettings, ExclusionSettings, SloSection
-from calslo_dagster.settings.sources import DemoSource, FileSource, Source, TableFeed, TableSource
+from calslo_dagster.settings.sources import AnySource, DemoSource, IngestSource, Source, TableFeed, TableSource
 from calslo_dagster.settings.types import (
     PANE,
     Address,
@@ -77,11 +77,12 @@ def _supported(address: Address) -> Address:
     return address
 
 
-def _usual_maturity(log: FileSource | TableSource | DemoSource) -> timedelta:
+def _usual_maturity(log: AnySource) -> timedelta:
     """Return how long the log's labels usually take; the demo's never take longer than half a day."""
     if isinstance(log, DemoSource):
         return _DAY / 2
-    return timedelta(0) if log.labels is None else _DAY
+    is_unlabelled = not isinstance(log, IngestSource) and log.labels is None
+    return timedelta(0) if is_unlabelled else _DAY
 
 
 class Settings(Section):
@@ -155,7 +156,7 @@ class Settings(Section):
         return self._origin.file
 
     @property
-    def logs(self) -> tuple[FileSource | TableSource | DemoSource, ...]:
+    def logs(self) -> tuple[AnySource, ...]:
         """The sources that are read: the ones of the file, else the demo."""
         return self.sources or (DemoSource(kind="demo"),)
 
@@ -171,6 +172,11 @@ class Settings(Section):
     def demo_folder(self) -> Path:
         """The folder of the simulated log, its labels and its manifests."""
         return self.home / "demo"
+
+    @property
+    def ingest_folders(self) -> dict[str, Path]:
+        """The folder of each source whose rows come over the REST API, by the name of the source."""
+        return {log.name: self.home / "ingest" / log.name for log in self.logs if isinstance(log, IngestSource)}
 
     @property
     def manifest_files(self) -> tuple[Path, ...]:
@@ -267,7 +273,7 @@ class Settings(Section):
         for index, source in enumerate(self.sources):
             if isinstance(source, TableSource):
                 yield ("sources", index, "url"), source.url
-            if not isinstance(source, DemoSource) and isinstance(source.labels, TableFeed):
+            if not isinstance(source, DemoSource | IngestSource) and isinstance(source.labels, TableFeed):
                 yield ("sources", index, "labels", "url"), source.labels.url
         for name, channel in self.channels.named.items():
             for key, address in secrets_of(channel).items():

@@ -153,7 +153,22 @@ class DemoSource(Section):
     """The name of the source in tables, alerts and on disk."""
 
 
+class IngestSource(Section):
+    """A prediction log whose events and late labels programs send over the REST API."""
+
+    kind: Literal["ingest"]
+    """Batches of rows that come over the REST API, kept below `home`."""
+    name: Name
+    """The name of the source in tables, alerts, on disk, and in the requests that send rows."""
+    model: Text = "default"
+    """The model that made the predictions."""
+
+
+AnySource = FileSource | TableSource | DemoSource | IngestSource
 Source = Annotated[
-    Annotated[FileSource, Tag("files")] | Annotated[TableSource, Tag("sql")] | Annotated[DemoSource, Tag("demo")],
+    Annotated[FileSource, Tag("files")]
+    | Annotated[TableSource, Tag("sql")]
+    | Annotated[DemoSource, Tag("demo")]
+    | Annotated[IngestSource, Tag("ingest")],
     Discriminator(_kind),
 ]

@@ -12,7 +12,7 @@ from calslo_dagster.engine.spec import AggregateSpec
 from calslo_dagster.errors import SettingsError
 from calslo_dagster.settings.document import Loc
 from calslo_dagster.settings.model import Settings
-from calslo_dagster.settings.sources import DemoSource, FileFeed, FormatName, TableFeed
+from calslo_dagster.settings.sources import DemoSource, FileFeed, FormatName, IngestSource, TableFeed
 from calslo_dagster.slo.availability import exact
 from calslo_dagster.slo.budget import TIERS, Tier
 from calslo_dagster.slo.exclusions import Exclusion
@@ -104,12 +104,15 @@ def _latest(now: datetime | None) -> datetime | None:
 
 def _log(settings: Settings, index: int, latest: datetime | None) -> SourceSpec:
     source = settings.logs[index]
-    names = {} if isinstance(source, DemoSource) else source.slice_columns
+    names = {} if isinstance(source, DemoSource | IngestSource) else source.slice_columns
     columns = {column: names.get(column, column) for column in settings.slices.columns}
     if isinstance(source, DemoSource):
         return SourceSpec(
             name=source.name, slice_columns=columns, latest=latest, paths=_below(settings.demo_folder, EVENTS)
         )
+    if isinstance(source, IngestSource):
+        sent = _sent(settings, source.name, EVENTS)
+        return SourceSpec(name=source.name, model=source.model, slice_columns=columns, latest=latest, **sent)
     common = _common(settings, source, ("sources", index))
     try:
         return SourceSpec(name=source.name, model=source.model, slice_columns=columns, latest=latest, **common)
@@ -121,6 +124,8 @@ def _labels(settings: Settings, index: int, latest: datetime | None) -> LabelSpe
     source = settings.logs[index]
     if isinstance(source, DemoSource):
         return LabelSpec(name=source.name, latest=latest, paths=_below(settings.demo_folder, LABELS))
+    if isinstance(source, IngestSource):
+        return LabelSpec(name=source.name, model=source.model, latest=latest, **_sent(settings, source.name, LABELS))
     if source.labels is None:
         return None
     common = _common(settings, source.labels, ("sources", index, "labels"))
@@ -145,6 +150,12 @@ def _common(settings: Settings, feed: FileFeed | TableFeed, loc: Loc) -> dict[st
         "hive": feed.hive,
         "delimiter": feed.delimiter,
     }
+
+
+def _sent(settings: Settings, name: str, feed: str) -> dict[str, Any]:
+    """Return where the rows lie that came over the REST API; a folder named `a=b` above them is no column."""
+    paths = _below(settings.ingest_folders[name], feed)
+    return {"paths": paths, "format": FileFormat.PARQUET, "hive": False}
 
 
 def _below(folder: Path, name: str) -> tuple[str, ...]:

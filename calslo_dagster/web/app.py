@@ -18,7 +18,9 @@ from calslo_dagster.web.answers import answers_app
 from calslo_dagster.web.api import alerts as api_alerts
 from calslo_dagster.web.api import exports as api_exports
 from calslo_dagster.web.api import history as api_history
+from calslo_dagster.web.api import ingest as api_ingest
 from calslo_dagster.web.api import slos as api_slos
+from calslo_dagster.web.api.ingest_models import EventBatch, LabelBatch
 from calslo_dagster.web.assets import static
 from calslo_dagster.web.events import News
 from calslo_dagster.web.front import Front
@@ -35,7 +37,7 @@ _COMPRESSED_FROM: Final = 700
 _COMPRESSED_BY: Final = 4
 _PARTS: Final = (
     *(health, overview, views, files, alerts, people, embed, api_docs, events),
-    *(api_slos, api_history, api_alerts, api_exports),
+    *(api_slos, api_history, api_alerts, api_exports, api_ingest),
 )
 # Each has a connection to the store and memory of its own; more would wait for each other on two cores.
 _THREADS: Final = 12
@@ -71,7 +73,7 @@ def _inner(front: Front) -> FastAPI:
         lifespan=lifespan,
     )
     handle_problems(made)
-    describe_problems(made)
+    describe_problems(made, EventBatch, LabelBatch)
     for part in _PARTS:
         made.include_router(part.router)
     made.router.routes.append(Route("/static/{name}", static))

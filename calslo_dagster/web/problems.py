@@ -75,14 +75,16 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _broken)
 
 
-def describe_problems(app: FastAPI) -> None:
-    """Have the OpenAPI document say what a problem looks like; every declared error refers to it."""
+def describe_problems(app: FastAPI, *bodies: type[BaseModel]) -> None:
+    """Have the OpenAPI document say what a problem, and each of these bodies, looks like, for others to refer to."""
     told = app.openapi
 
     def openapi() -> dict[str, Any]:
         found = told()
-        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        found["components"]["schemas"] |= {**schema.pop("$defs", {}), "Problem": schema}
+        models: tuple[type[BaseModel], ...] = (Problem, *bodies)
+        for model in models:
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            found["components"]["schemas"] |= {**schema.pop("$defs", {}), model.__name__: schema}
         return found
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to change it
@@ -127,14 +129,15 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - it is registered for these only
     found = [
-        Mistake(pointer="".join(f"/{_pointed(part)}" for part in one["loc"]), detail=str(one["msg"]))
+        Mistake(pointer="".join(f"/{pointed(part)}" for part in one["loc"]), detail=str(one["msg"]))
         for one in error.errors()
     ]
     said = "; ".join(f"{one.pointer}: {one.detail}" for one in found[:3])
     return problem(request, 422, said, errors=found)
 
 
-def _pointed(part: object) -> str:
+def pointed(part: object) -> str:
+    """Return the part of a JSON pointer that names this key or place."""
     return str(part).replace("~", "~0").replace("/", "~1")
 
 

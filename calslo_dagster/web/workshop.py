@@ -15,10 +15,12 @@ from markupsafe import Markup
 
 from calslo_dagster.errors import BusyError
 from calslo_dagster.exports.charts import can_draw, drawn, themed
+from calslo_dagster.pipeline.ingest_rows import ingest_rows
 from calslo_dagster.pipeline.tabulate_calibration import CalibrationTable, tabulate_calibration
 from calslo_dagster.pipeline.views.wanted import Wanted
 from calslo_dagster.reporting.document import Document, Figure
 from calslo_dagster.settings import Settings
+from calslo_dagster.sources.ingest import Batch, Kept
 
 _KEPT: Final = 64
 SECONDS: Final = 30.0
@@ -54,6 +56,10 @@ class Workshop:
     def tables(self, days: Sequence[date]) -> list[CalibrationTable]:
         """Return the calibration tables of every slice over the days; SnapshotError without snapshots of them."""
         return self._do(tabulated, self.settings(), list(days))
+
+    def kept(self, source: str, batch: Batch) -> Kept:
+        """Keep a batch that a program sent; IngestError if its id has other content."""
+        return self._do(kept, self.settings(), source, batch)
 
     def drawings(self, document: Document) -> dict[str, Markup]:
         """Return the figures of a document as SVG in the colours of the page, by their keys."""
@@ -129,6 +135,11 @@ def composed(settings: Settings, wanted: Wanted, now: datetime) -> Document:
 def tabulated(settings: Settings, days: Sequence[date]) -> list[CalibrationTable]:
     """Return the calibration tables of the days; in the process of its own."""
     return tabulate_calibration(_project(settings), days)
+
+
+def kept(settings: Settings, source: str, batch: Batch) -> Kept:
+    """Keep a batch that a program sent; in the process of its own."""
+    return ingest_rows(_project(settings), source, batch)
 
 
 def exported(settings: Settings, wanted: Wanted, now: datetime, *, form: str, table: str) -> bytes:

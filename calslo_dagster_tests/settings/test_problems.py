@@ -35,9 +35,9 @@ from calslo_dagster_tests.settings.files import mistakes
         ),
         (
             "sources:\n  - {name: a, kind: fils}",
-            "2: sources[0].kind: 'fils' is none of files, sql, demo; did you mean files?",
+            "2: sources[0].kind: 'fils' is none of files, sql, demo, ingest; did you mean files?",
         ),
-        ("sources:\n  - {name: a, kind: 5}", "2: sources[0].kind: '?' is none of files, sql, demo"),
+        ("sources:\n  - {name: a, kind: 5}", "2: sources[0].kind: '?' is none of files, sql, demo, ingest"),
         ("sources: [x]", "1: sources[0]: must be a mapping of keys to values, got 'x'"),
         ("sources:\n  - {name: a, paths: []}", "2: sources[0].paths: must not be empty"),
         ("sources:\n  - {name: a, paths: [x], hive: maybe}", "2: sources[0].hive: must be true or false, got 'maybe'"),

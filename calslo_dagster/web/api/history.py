@@ -1,4 +1,4 @@
-"""Routes about the past: breaches, availability, drift, and calibration tables."""
+"""Routes about the past: breaches, availability, drift, calibration tables, and what was fitted."""
 
 from datetime import timedelta
 from typing import Annotated, Final
@@ -9,8 +9,8 @@ from starlette.responses import Response
 from calslo_dagster.errors import SnapshotError
 from calslo_dagster.slo.slices import matches
 from calslo_dagster.slo.windows import DAY, day_of
-from calslo_dagster.store import availability, breaches, drift
-from calslo_dagster.web.api.history_models import AvailabilityOut, BreachOut, DriftOut, TableOut
+from calslo_dagster.store import availability, breaches, drift, manifests
+from calslo_dagster.web.api.history_models import AvailabilityOut, BreachOut, DriftOut, ManifestOut, TableOut
 from calslo_dagster.web.api.paging import Part, part
 from calslo_dagster.web.api.slos import READ, REFUSED, At, Span
 from calslo_dagster.web.front import front_of
@@ -65,6 +65,15 @@ def drifted(
         found = drift.history(session, since=front.now() - timedelta(weeks=weeks))
     rows = [row for row in found if _is(slice, row.slice) and _is(metric, row.metric)]
     return part(request, at, rows, DriftOut.of)
+
+
+@router.get("/manifests", operation_id="list_manifests", response_model=Part[ManifestOut])
+def manifest_list(request: Request, at: At, *, model: Name = "", slice: Name = "") -> Response:  # noqa: A002
+    """List what the calibrators were fitted on, by model, slice and version."""
+    with front_of(request).project().store.read() as session:
+        found = manifests.every(session)
+    rows = [one for one in found if _is(model, one.model) and _is(slice, one.slice)]
+    return part(request, at, rows, ManifestOut.of)
 
 
 @router.get("/calibration-tables", operation_id="list_calibration_tables", response_model=Part[TableOut])

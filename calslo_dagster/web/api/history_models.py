@@ -4,8 +4,10 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Self
 
+from pydantic import Field
+
 from calslo_dagster.pipeline.tabulate_calibration import CalibrationTable
-from calslo_dagster.slo.model import Bound, Verdict
+from calslo_dagster.slo.model import Bound, Manifest, Verdict
 from calslo_dagster.store.availability import AvailabilityRow
 from calslo_dagster.store.breaches import Breach
 from calslo_dagster.store.drift import DriftRow
@@ -111,6 +113,26 @@ class DriftOut(Out):
     def of(cls, row: DriftRow) -> Self:
         """Return the drift."""
         return cls.model_validate(row)
+
+
+class ManifestOut(Out):
+    """What one version of a calibrator was fitted on; `fit_counts` has the events between each two of `edges`."""
+
+    model: str
+    slice: str
+    version: str = Field(examples=["2026-03-01"])
+    alpha: float | None
+    bins: int | None
+    c_hat: float | None
+    edges: list[float]
+    fit_counts: list[float]
+    mask_id: str | None
+    fitted_at: datetime | None
+
+    @classmethod
+    def of(cls, one: Manifest) -> Self:
+        """Return the manifest."""
+        return cls.model_validate(one)
 
 
 class TableOut(Out):
