@@ -226,7 +226,7 @@ def test_a_backfill_killed_twenty_times_ends_as_one_that_was_not(
     project, took = open_at(tmp_path / "killed"), seconds_undisturbed(open_at(tmp_path / "undisturbed"))
     folder = deliver(project)
 
-    # Each comes later than the one before, so that most meet work that is done for the first time; early ones are cheap.
+    # Each comes later than the one before, so that most meet work that is done for the first time.
     for part in range(KILLS):
         kill_backfill(folder, after=took * ((part + chance.random()) / KILLS) ** 2)
         assert_whole(project)

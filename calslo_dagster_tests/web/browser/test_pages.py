@@ -43,7 +43,8 @@ def paths(site: Site) -> list[str]:
         "/slos/weekly_drift",
         f"/alerts/{incident.id}",
     )
-    return [*fixed, *own, "/sign-in", "/api/docs", "/embed/card/score_range", "/nowhere"]
+    framed = ("/embed/card/score_range", "/embed/series/score_range", "/embed/reliability/ece_bound?slice=intent%3Dbuy")
+    return [*fixed, *own, *framed, "/sign-in", "/api/docs", "/nowhere"]
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """The page of an SLO: state and cause, course, budget, breaches and evaluations."""
 
+import pytest
+
 from calslo_dagster_tests.web.serving import Site, hidden
 
 
@@ -25,3 +27,22 @@ def test_a_card_is_shown_in_frames_of_agreed_sites_only(shown: Site) -> None:
 
     assert (answer.status_code, "Breached" in answer.text) == (200, True)
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("chart", "holds"),
+    [
+        ("series", ["Breached", "<svg", "var(--breached)", "Next:"]),
+        ("budget", ["Breached", "Next:"]),
+        ("reliability", ["Breached", "Next:"]),
+    ],
+)
+def test_a_chart_comes_with_its_state_or_says_why_there_is_none(shown: Site, chart: str, holds: list[str]) -> None:
+    answer = shown.get(f"/embed/{chart}/score_range?days=7")
+
+    assert (answer.status_code, hidden(holds, answer.text)) == (200, [])
+    assert ("<figure" in answer.text) != ('class="notice"' in answer.text)
+    assert 'id="live" data-version=' in answer.text
+    assert shown.get(f"/embed/{chart}/nothing").status_code == 404
+    assert shown.get(f"/embed/{chart}/score_range?days=0").status_code == 422
+    assert shown.get("/embed/pie/score_range").status_code == 422
