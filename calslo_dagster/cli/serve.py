@@ -1,11 +1,16 @@
 """`calslo serve`: the dashboard, the REST API, and the addresses that answers to alerts come in by."""
 
 import ctypes
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
+
+if TYPE_CHECKING:
+    from calslo_dagster.pipeline.project import Project
 
 # Beyond so many connections at once the next ones are told to come later, which is better than to serve nobody.
 MOST_CONNECTIONS: Final = 2_000
@@ -34,12 +39,11 @@ def serve(config: Path | None, host: str, port: int) -> None:
     from calslo_dagster.defs.resources import LazyProject  # noqa: PLC0415 - keeps --help fast
     from calslo_dagster.settings import load_settings  # noqa: PLC0415 - keeps --help fast
     from calslo_dagster.web.app import app  # noqa: PLC0415 - keeps --help fast
-    from calslo_dagster.web.socket_mode import listening  # noqa: PLC0415 - keeps --help fast
 
     _share_memory()
     project = LazyProject(load_settings(config))
     project.open()
-    with listening(project.open(), project.now):
+    with _buttons(project.open(), project.now):
         click.echo(f"calslo: answering on http://{host}:{port}, end with Ctrl-C", err=True)
         uvicorn.run(
             app(project.open, project.now),
@@ -50,6 +54,15 @@ def serve(config: Path | None, host: str, port: int) -> None:
             limit_concurrency=MOST_CONNECTIONS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
+
+
+def _buttons(project: "Project", now: "Callable[[], datetime]") -> AbstractContextManager[object]:
+    """Answer Slack's buttons over a socket where a channel has it; elsewhere its library stays out of memory."""
+    if not project.settings.channels.has_app_token:
+        return nullcontext()
+    from calslo_dagster.web.socket_mode import listening  # noqa: PLC0415 - as said above
+
+    return listening(project, now)
 
 
 def _share_memory() -> None:

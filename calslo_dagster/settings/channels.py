@@ -161,6 +161,11 @@ class ChannelSection(Section):
         """Every name that a policy may use."""
         return (LOG, *self.named)
 
+    @property
+    def has_app_token(self) -> bool:
+        """Whether a Slack channel has its buttons answered over a socket."""
+        return any(isinstance(one, SlackChannel) and one.app_token is not None for one in self.named.values())
+
 
 def secrets_of(channel: NamedChannel) -> dict[str, Address]:
     """Return the references of a channel by key, with the place in a list."""
