@@ -1,11 +1,13 @@
 """What is on record, as documents: alerts, the audit log, and the settings in force."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 from calslo_dagster.alerting.model import Incident
 from calslo_dagster.pipeline.project import Project
 from calslo_dagster.pipeline.views.overview import alerts_table
+from calslo_dagster.pipeline.views.told import told_alerts
 from calslo_dagster.pipeline.views.wanted import Wanted
 from calslo_dagster.reporting.board import Board
 from calslo_dagster.reporting.document import (
@@ -22,7 +24,7 @@ from calslo_dagster.reporting.document import (
 )
 from calslo_dagster.settings.show import settings_yaml
 from calslo_dagster.slo.windows import spoken
-from calslo_dagster.store import alert_events, incidents
+from calslo_dagster.store import alert_events
 from calslo_dagster.store.alert_events import LoggedEvent
 
 MOST_EVENTS: Final = 500
@@ -31,15 +33,8 @@ MOST_EVENTS: Final = 500
 def alerts_view(project: Project, board: Board, wanted: Wanted) -> Document:
     """Return the alerts that go on, and those that are over, newest first."""
     with project.store.read() as session:
-        newest = alert_events.newest_at(session)
-        until = wanted.until or newest
-        past = incidents.between(session, start=until - timedelta(days=wanted.days), end=until) if until else ()
-    active = [
-        one
-        for one in board.alerts
-        if wanted.takes(wanted.slo, one.slo) and wanted.severity in ("", one.severity) and _of(one.slices, wanted)
-    ]
-    over = [one for one in reversed(past) if not one.is_open and _is_wanted(one, wanted)]
+        found = told_alerts(session, board, wanted)
+    active, until = found.active, found.until
     firing = sum(one.state == "firing" for one in active)
     told = f"{len(active):,} alerts go on, {firing:,} of them with nobody." if active else "No alert goes on."
     return Document(
@@ -51,21 +46,12 @@ def alerts_view(project: Project, board: Board, wanted: Wanted) -> Document:
         wanted.stated,
         (
             Section("alerts", "Active alerts", tables=(alerts_table(active),)),
-            Section("over", "Over", tables=(_over(over),)),
+            Section("over", "Over", tables=(_over(found.over),)),
         ),
     )
 
 
-def _of(slices: tuple[str, ...], wanted: Wanted) -> bool:
-    return not wanted.slice or any(wanted.takes(wanted.slice, one) for one in slices)
-
-
-def _is_wanted(one: Incident, wanted: Wanted) -> bool:
-    is_slo = wanted.takes(wanted.slo, one.labels.get("slo", ""))
-    return is_slo and wanted.severity in ("", one.peak_severity) and not wanted.slice
-
-
-def _over(found: list[Incident]) -> Table:
+def _over(found: Sequence[Incident]) -> Table:
     columns = (
         Column("slo", "About"),
         Column("model", "Model"),

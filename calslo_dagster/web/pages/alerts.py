@@ -1,5 +1,6 @@
 """Alerts: what pages now, with whom it is, what came of it, and the buttons to answer it."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -13,14 +14,18 @@ from calslo_dagster.pipeline.respond_to_alerts import Answer, UnknownIncident, f
 from calslo_dagster.pipeline.respond_to_alerts import Response as Answered
 from calslo_dagster.pipeline.silence_alerts import expire_silence, list_silences
 from calslo_dagster.pipeline.silence_incident import silence_incident
+from calslo_dagster.pipeline.views.told import told_alerts
+from calslo_dagster.pipeline.views.wanted import USUAL_DAYS, View, Wanted
 from calslo_dagster.settings.types import parse_duration
-from calslo_dagster.store import alert_events, escalations, incidents
+from calslo_dagster.slo.model import Severity
+from calslo_dagster.store import alert_events, escalations
 from calslo_dagster.store import alerts as members_of
 from calslo_dagster.store.api_tokens import Scope
 from calslo_dagster.web.access import Person, form_token, require_own_form, signed_in
 from calslo_dagster.web.forms import form_of
 from calslo_dagster.web.front import Front, front_of
-from calslo_dagster.web.pages.overview import Reader
+from calslo_dagster.web.pages.overview import Reader, files_of
+from calslo_dagster.web.pages.views import Choice, Days, Name, range_choice, slice_choice
 from calslo_dagster.web.templating import page
 
 router: Final = APIRouter(include_in_schema=False)
@@ -31,27 +36,48 @@ Form = Annotated[dict[str, str], Depends(form_of)]
 
 
 @router.get("/alerts")
-def alert_list(request: Request, person: Reader) -> Response:
+def alert_list(
+    request: Request,
+    person: Reader,
+    *,
+    slo: Name = "",
+    slice: Name = "",  # noqa: A002 - it is the name in the address
+    severity: Severity | None = None,
+    days: Days = USUAL_DAYS,
+) -> Response:
     """Show what is open, what is silenced and what is over."""
+    wanted = Wanted(View.ALERTS, slo=slo.strip(), slice=slice.strip(), severity=severity or "", days=days)
     front = front_of(request)
     project, now, stamp = front.project(), front.now(), front.stamp()
     board = front.board()
     with project.store.read() as session:
-        over = [one for one in incidents.recent(session, _PAST) if not one.is_open]
+        found = told_alerts(session, board, wanted)
     silences = [
         {"id": one.silence.id, "text": described(one.silence, now), "stage": one.stage, "held": len(one.held)}
         for one in list_silences(project, now=now)
     ]
     names = {
         "stamp": stamp,
-        "firing": [one for one in board.alerts if one.state == IncidentState.FIRING],
-        "acked": [one for one in board.alerts if one.state != IncidentState.FIRING],
+        "firing": [one for one in found.active if one.state == IncidentState.FIRING],
+        "acked": [one for one in found.active if one.state != IncidentState.FIRING],
         "silences": silences,
-        "over": over,
+        "over": found.over[:_PAST],
+        "more": max(0, len(found.over) - _PAST),
+        "choices": _choices(project.registry.names, wanted),
+        "links": files_of(wanted),
         "as_of": now,
         **_around(request, front, person),
     }
     return _without_note(page(request, "alerts.html", names))
+
+
+def _choices(names: Sequence[str], wanted: Wanted) -> tuple[Choice, ...]:
+    return (
+        Choice("slo", "SLO", wanted.slo, (("", "any"), *((one, one) for one in names))),
+        slice_choice(wanted.slice),
+        Choice("severity", "Severity", wanted.severity, (("", "any"), *((str(one), str(one)) for one in Severity))),
+        range_choice(wanted.days),
+    )
 
 
 @router.get("/alerts/{incident_id}")

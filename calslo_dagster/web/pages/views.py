@@ -51,7 +51,7 @@ def slo_page(
     card, slices = card_on(front, name, slice or EVERYTHING)
     choices = (
         Choice("slice", "Slice", card.slice, tuple((one, _spoken(one)) for one in slices)),
-        _range(days),
+        range_choice(days),
     )
     wanted = Wanted(View.SLO, slo=name, slice=card.slice, days=days)
     return _shown(request, person, wanted, choices, card=card)
@@ -77,13 +77,13 @@ def calibration(request: Request, person: Reader, *, slice: Name = "", days: Day
     """Show the calibration tables, mask mismatches first."""
     wanted = Wanted(View.CALIBRATION, slice=slice.strip(), days=days)
     ranges = tuple((str(n), _days(n)) for n in (1, 2, 7, 14, 28))
-    return _shown(request, person, wanted, (_slice(slice), Choice("days", "Time range", str(days), ranges)))
+    return _shown(request, person, wanted, (slice_choice(slice), Choice("days", "Time range", str(days), ranges)))
 
 
 @router.get("/drift")
 def drift(request: Request, person: Reader, *, slice: Name = "") -> Response:  # noqa: A002 - the name in the address
     """Show how slices moved from week to week."""
-    return _shown(request, person, Wanted(View.DRIFT, slice=slice.strip()), (_slice(slice),))
+    return _shown(request, person, Wanted(View.DRIFT, slice=slice.strip()), (slice_choice(slice),))
 
 
 @router.get("/reports")
@@ -97,7 +97,7 @@ def reports(request: Request, person: Reader, *, period: Name = "", slo: Name = 
     choices = (
         Choice("period", "Week or month", wanted.period, tuple((one, one) for one in known)),
         Choice("slo", "SLO", wanted.slo, slos),
-        _slice(slice),
+        slice_choice(slice),
     )
     return _shown(request, person, wanted, choices)
 
@@ -111,7 +111,7 @@ def settings(request: Request, person: Reader) -> Response:
 @router.get("/audit")
 def audit(request: Request, person: Reader, *, days: Days = USUAL_DAYS) -> Response:
     """Show what was decided and done."""
-    return _shown(request, person, Wanted(View.AUDIT, days=days), (_range(days),))
+    return _shown(request, person, Wanted(View.AUDIT, days=days), (range_choice(days),))
 
 
 def _periods(now: datetime) -> list[str]:
@@ -121,11 +121,13 @@ def _periods(now: datetime) -> list[str]:
     return [*weeks, *months]
 
 
-def _slice(value: str) -> Choice:
+def slice_choice(value: str) -> Choice:
+    """Return the field for the pattern of slices."""
     return Choice("slice", "Slice", value)
 
 
-def _range(days: int) -> Choice:
+def range_choice(days: int) -> Choice:
+    """Return the field for the days back."""
     return Choice("days", "Time range", str(days), tuple((str(n), _days(n)) for n in sorted({*RANGES, days})))
 
 

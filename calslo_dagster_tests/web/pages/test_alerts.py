@@ -1,5 +1,7 @@
 """Answers to alerts on the pages: only of people who are signed in and may, by a form of ours, on record."""
 
+from datetime import timedelta
+
 import pytest
 
 from calslo_dagster.alerting.model import IncidentState
@@ -102,3 +104,32 @@ def test_pages_ask_who_you_are_where_the_settings_say_so(site: Site) -> None:
     assert site.get("/events").status_code == 303
     site.sign_in(Scope.READ)
     assert site.get("/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "is_shown"),
+    [
+        ("slo=score_range", True),
+        ("slo=ece_bound", False),
+        ("slice=%2A", True),
+        ("slice=intent%3D%2A", False),
+        ("severity=emergency", True),
+        ("severity=info", False),
+    ],
+)
+def test_filters_take_alerts_that_go_on_and_that_are_over(site: Site, query: str, *, is_shown: bool) -> None:
+    found = f"/alerts/{incident_of(site.project).id}"
+    assert (found in site.get(f"/alerts?{query}").text) is is_shown
+
+    site.clock["now"] += timedelta(days=1)
+    site.sign_in(Scope.ALERTS)
+    assert site.send(f"{found}/resolve", found, note="done").status_code == 303
+    later = site.get(f"/alerts?{query}&days=7").text
+
+    assert (found in later.partition('id="past"')[2]) is is_shown
+    assert f"/exports/alerts.csv?{query}" in later.replace("&amp;", "&")
+    assert (site.get(f"/exports/alerts.csv?{query}&table=over").text.count("score_range") > 0) is is_shown
+
+
+def test_a_severity_that_does_not_exist_is_refused(shown: Site) -> None:
+    assert shown.get("/alerts?severity=loud").status_code == 422
